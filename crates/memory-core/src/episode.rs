@@ -1,0 +1,243 @@
+//! Episodes: one task each, with the steps that were taken and how it ended.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::EpisodeId;
+use crate::reflection::Reflection;
+use crate::reward::Reward;
+
+/// Where something belongs. Both parts are optional; a domain may have parts separated by dots, and a filter on
+/// `customer_service` finds `customer_service.airline` too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// The field of work, such as `coding.python`.
+    pub domain: Option<String>,
+    /// The repository or product, such as `acme/shop`.
+    pub project: Option<String>,
+}
+
+/// What an episode was about, as known when it starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    /// The task in the words it was given in.
+    pub task: String,
+    /// Domain and project.
+    pub scope: Scope,
+    /// The kind of task, such as `bugfix`; free text.
+    pub task_type: Option<String>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// Anything else worth knowing, by name: branch, language, model.
+    pub context: BTreeMap<String, String>,
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The task was done.
+    Success,
+    /// Part of the task was done.
+    Partial,
+    /// The task was tried and not done.
+    Failure,
+    /// The task was given up before it could be judged.
+    Abandoned,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of the enumeration.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Partial, Self::Failure, Self::Abandoned];
+
+    /// The name used on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Failure => "failure",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// What the episode adds to a success rate: 1, ½ or 0. An abandoned one says nothing about what works.
+    pub fn credit(self) -> Option<f64> {
+        match self {
+            Self::Success => Some(1.0),
+            Self::Partial => Some(0.5),
+            Self::Failure => Some(0.0),
+            Self::Abandoned => None,
+        }
+    }
+}
+
+impl std::str::FromStr for Outcome {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == text).ok_or(())
+    }
+}
+
+/// How one step went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepResult {
+    /// The tool did what it was asked.
+    Succeeded,
+    /// The tool failed.
+    Failed {
+        /// The error as the tool gave it; may be empty.
+        error: String,
+    },
+}
+
+/// One tool call and what came of it, before it has a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewStep {
+    /// The caller's own name for the step; a second step of that name in the episode is the same step.
+    pub external_id: Option<String>,
+    /// The tool's name.
+    pub tool: String,
+    /// What the step set out to do, in words.
+    pub action: Option<String>,
+    /// The arguments of the call as text (JSON stays JSON).
+    pub args: Option<String>,
+    /// What the tool returned.
+    pub observation: Option<String>,
+    /// Whether it worked.
+    pub result: StepResult,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
+}
+
+/// A stored step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its place in the episode, from 1.
+    pub number: u32,
+    /// When it was stored.
+    pub at: Timestamp,
+    /// The step itself.
+    pub call: NewStep,
+}
+
+impl NewStep {
+    /// The error, if the step failed.
+    pub fn error(&self) -> Option<&str> {
+        match &self.result {
+            StepResult::Succeeded => None,
+            StepResult::Failed { error } => Some(error),
+        }
+    }
+}
+
+/// The end of an episode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    /// How it ended; `None` for an imported run whose result nobody recorded.
+    pub outcome: Option<Outcome>,
+    /// The agent's own account.
+    pub summary: Option<String>,
+    /// What it produced: files, pull requests, links.
+    pub artifacts: Vec<String>,
+    /// How good the episode was.
+    pub reward: Reward,
+    /// What can be read off its steps.
+    pub reflection: Reflection,
+    /// When it was completed.
+    pub at: Timestamp,
+}
+
+/// An episode without its steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeHead {
+    /// Its id.
+    pub id: EpisodeId,
+    /// The caller's own name for it, unique in the store.
+    pub external_id: Option<String>,
+    /// What it was about.
+    pub brief: Brief,
+    /// When the work started (not when it was stored).
+    pub started_at: Timestamp,
+    /// Counts the changes made to the episode, from 1; a writer that read an older one must read again.
+    pub revision: u64,
+    /// How many steps it has.
+    pub step_count: u32,
+    /// Its end; `None` while it is open.
+    pub completion: Option<Completion>,
+}
+
+impl EpisodeHead {
+    /// The outcome, once there is one.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.completion.as_ref().and_then(|completion| completion.outcome)
+    }
+}
+
+/// A whole episode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Everything but the steps.
+    pub head: EpisodeHead,
+    /// The steps in order; step `n` stands at index `n - 1`.
+    pub steps: Vec<Step>,
+}
+
+/// Short ways to write episodes, for the unit tests of this crate.
+#[cfg(test)]
+pub(crate) mod fixture {
+    use super::*;
+
+    fn call(tool: &str, result: StepResult) -> NewStep {
+        NewStep {
+            external_id: None,
+            tool: tool.into(),
+            action: None,
+            args: None,
+            observation: None,
+            result,
+            duration_ms: None,
+        }
+    }
+
+    pub(crate) fn ok(tool: &str) -> NewStep {
+        call(tool, StepResult::Succeeded)
+    }
+
+    pub(crate) fn failed(tool: &str, error: &str) -> NewStep {
+        call(tool, StepResult::Failed { error: error.into() })
+    }
+
+    pub(crate) fn steps(calls: Vec<NewStep>) -> Vec<Step> {
+        let number = |(call, number)| Step { number, at: Timestamp::UNIX_EPOCH, call };
+        calls.into_iter().zip(1..).map(number).collect()
+    }
+
+    pub(crate) fn completed(calls: Vec<NewStep>, outcome: Option<Outcome>) -> Episode {
+        let steps = steps(calls);
+        let completion = Completion {
+            outcome,
+            summary: None,
+            artifacts: Vec::new(),
+            reward: Reward::compute(None, outcome, steps.iter().map(|step| &step.call)),
+            reflection: Reflection::on(&steps),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let head = EpisodeHead {
+            id: EpisodeId(uuid::Uuid::nil()),
+            external_id: None,
+            brief: Brief {
+                task: "a task".into(),
+                scope: Scope::default(),
+                task_type: None,
+                tags: Vec::new(),
+                context: BTreeMap::new(),
+            },
+            started_at: Timestamp::UNIX_EPOCH,
+            revision: 1,
+            step_count: steps.len() as u32,
+            completion: Some(completion),
+        };
+        Episode { head, steps }
+    }
+}

@@ -1,0 +1,66 @@
+//! Every bound of the domain, with its unit in its name. Adapters keep their own in a file of this name.
+
+/// Longest task description, in bytes of UTF-8.
+pub const TASK_BYTES_MAX: usize = 64 * 1024;
+/// Longest free text other than the task (summary, note, action, error), in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest payload of a step (`args`, `observation`), in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// Longest name (domain, project, task type, tag, tool, external id, artifact), in bytes.
+pub const NAME_BYTES_MAX: usize = 512;
+/// Most steps that one episode can hold.
+pub const EPISODE_STEPS_MAX: usize = 10_000;
+/// Most tags on one episode or note.
+pub const TAGS_MAX: usize = 64;
+/// Most entries in an episode's context.
+pub const CONTEXT_ENTRIES_MAX: usize = 64;
+/// Most artifacts of one completed episode.
+pub const ARTIFACTS_MAX: usize = 1_000;
+/// Most notes that one new note can supersede.
+pub const SUPERSEDES_MAX: usize = 100;
+/// Longest query, in bytes. Longer texts are refused rather than cut: the caller knows best what matters.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+/// Hits returned when the caller names no limit.
+pub const HITS_DEFAULT: usize = 5;
+/// Most hits that one query can return.
+pub const HITS_MAX: usize = 50;
+/// Similar episodes that `create_episode` reports.
+pub const SIMILAR_MAX: usize = 3;
+/// Most steps that one page of `get_episode` returns.
+pub const STEPS_PAGE_MAX: usize = 200;
+/// Steps that one page of `get_episode` returns when the caller names no limit.
+pub const STEPS_PAGE_DEFAULT: usize = 50;
+
+/// Distinct query words considered; the rarest of them are searched.
+pub const QUERY_TERMS_MAX: usize = 96;
+/// Distinct query words searched in the index.
+pub const SEARCH_TERMS_MAX: usize = 24;
+/// Candidates taken from the index for one query, before ranking.
+pub const CANDIDATES_MAX: usize = 200;
+/// Distinct words kept of the title of an indexed document.
+pub const TITLE_TERMS_MAX: usize = 800;
+/// Distinct words kept of the body of an indexed document, beside those of its title.
+pub const BODY_TERMS_MAX: usize = 1_500;
+/// Longest word that is indexed, in characters.
+pub const TERM_CHARS_MAX: usize = 48;
+
+/// Similar episodes whose patterns may become advice.
+pub const ADVISERS_MAX: usize = 20;
+/// Steps, pitfalls and recoveries in one piece of advice, each.
+pub const ADVICE_ITEMS_MAX: usize = 5;
+
+/// Patterns that one extractor may find in one episode.
+pub const FINDINGS_MAX: usize = 96;
+/// Longest tool sequence that counts as one pattern, in tools.
+pub const SEQUENCE_TOOLS_MAX: usize = 4;
+/// How many steps after a failure may still count as an attempt to recover from it.
+pub const RECOVERY_STEPS_MAX: usize = 6;
+/// Longest normalized error, in characters.
+pub const ERROR_CLASS_CHARS_MAX: usize = 160;
+/// Longest quotation kept as the detail of a piece of evidence, in characters.
+pub const DETAIL_CHARS_MAX: usize = 240;
+
+/// Attempts at a background job before it becomes a dead letter.
+pub const JOB_ATTEMPTS_MAX: u32 = 5;
+/// How often a use case repeats when another process changed the episode under it.
+pub const CONFLICT_RETRIES_MAX: u32 = 16;

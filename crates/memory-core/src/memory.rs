@@ -1,0 +1,412 @@
+//! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
+use crate::error::{Error, Violation};
+use crate::event::{EpisodeEvent, EventHandler};
+use crate::id::{EpisodeId, JobId, NoteId};
+use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
+use crate::limits::{
+    CANDIDATES_MAX, CONFLICT_RETRIES_MAX, EPISODE_STEPS_MAX, HITS_MAX, QUERY_BYTES_MAX, QUERY_TERMS_MAX,
+    SIMILAR_MAX,
+};
+use crate::note::{Layer, Note};
+use crate::port::{AnswerKey, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError};
+use crate::redact::redact;
+use crate::reflection::Reflection;
+use crate::retrieve::{
+    Advice, Answer, Document, Filter, Found, Hit, Item, Kind, Ranked, Search, compose, rank, terms,
+};
+use crate::reward::Reward;
+use crate::validate::{check, scrub};
+
+/// An episode as its caller gives it: open, or finished in one go.
+#[derive(Clone, Debug)]
+pub struct NewEpisode {
+    /// The caller's own name for it. If it is taken, the episode of that name is returned and nothing is stored.
+    pub external_id: Option<String>,
+    /// What it is about.
+    pub brief: Brief,
+    /// When the work started; now, if not given.
+    pub started_at: Option<Timestamp>,
+    /// What was done so far.
+    pub steps: Vec<NewStep>,
+    /// How it ended, if it has.
+    pub ending: Option<NewEnding>,
+}
+
+/// The end of an episode as its caller gives it.
+#[derive(Clone, Debug, Default)]
+pub struct NewEnding {
+    /// How it ended; `None` only for imported runs whose result nobody recorded.
+    pub outcome: Option<Outcome>,
+    /// The agent's own account.
+    pub summary: Option<String>,
+    /// The caller's reward, 0..=1.
+    pub reward: Option<f64>,
+    /// What was produced.
+    pub artifacts: Vec<String>,
+}
+
+/// A note as its caller gives it.
+#[derive(Clone, Debug)]
+pub struct NewNote {
+    /// What is to be remembered.
+    pub text: String,
+    /// The caller's own name for it.
+    pub external_id: Option<String>,
+    /// Domain and project it holds for.
+    pub scope: Scope,
+    /// How long it is meant to live.
+    pub layer: Layer,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// Notes that it replaces, by id or external id.
+    pub supersedes: Vec<String>,
+}
+
+/// What [`Memory::create`] did.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The episode's id.
+    pub id: EpisodeId,
+    /// Whether an episode of that external id was there already; nothing was stored then.
+    pub existing: bool,
+    /// The episode as stored.
+    pub head: EpisodeHead,
+    /// The extraction job of a finished episode.
+    pub job: Option<JobId>,
+    /// Earlier episodes like it.
+    pub similar: Vec<Hit>,
+}
+
+/// A question to the memory.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The question or task, in words.
+    pub query: String,
+    /// What may be found.
+    pub filter: Filter,
+    /// How many hits at the most, 1..=[`HITS_MAX`].
+    pub limit: usize,
+}
+
+/// The memory: the use cases over the [`Ports`].
+#[derive(Clone)]
+pub struct Memory {
+    ports: Ports,
+    handlers: Vec<Arc<dyn EventHandler>>,
+}
+
+impl Memory {
+    /// A memory over these ports that tells these handlers what happens.
+    pub fn new(ports: Ports, handlers: Vec<Arc<dyn EventHandler>>) -> Self {
+        Self { ports, handlers }
+    }
+
+    /// Stores an episode, open or finished, and finds earlier ones like it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for bad input, [`Error::Store`] if it could not be stored; then nothing was.
+    pub async fn create(&self, new: NewEpisode) -> Result<Created, Error> {
+        let insertion = self.prepare(new, LIVE_WEIGHT)?;
+        let head = insertion.episode.head.clone();
+        let job = insertion.job.map(|job| job.id);
+        let similar = self.similar(&head).await?;
+        let inserted = self.ports.episodes.insert(vec![insertion]).await?;
+        if let Some(Inserted::Existing(id)) = inserted.into_iter().next() {
+            let head = self.head(id).await?;
+            let others = similar.into_iter().filter(|hit| hit.item.found() != Found::Episode(id)).collect();
+            return Ok(Created { id, existing: true, head, job: None, similar: others });
+        }
+        self.announce_insertion(&head, job);
+        Ok(Created { id: head.id, existing: false, head, job, similar })
+    }
+
+    /// Stores finished or open episodes in one transaction, skipping those whose external id is taken. The bad ones
+    /// are reported one by one, in the order given; they do not keep the others from being stored.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the batch could not be stored; then none of it was.
+    pub async fn import(&self, batch: Vec<NewEpisode>) -> Result<Vec<Result<Inserted, Error>>, Error> {
+        let mut results = Vec::with_capacity(batch.len());
+        let mut insertions = Vec::with_capacity(batch.len());
+        for new in batch {
+            match self.prepare(new, IMPORT_WEIGHT) {
+                Ok(insertion) => {
+                    results.push(Ok(Inserted::New));
+                    insertions.push(insertion);
+                }
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        let stored: Vec<_> =
+            insertions.iter().map(|i| (i.episode.head.clone(), i.job.map(|job| job.id))).collect();
+        let mut inserted = self.ports.episodes.insert(insertions).await?.into_iter().zip(stored);
+        for result in results.iter_mut().flatten() {
+            if let Some((outcome, (head, job))) = inserted.next() {
+                *result = outcome;
+                if outcome == Inserted::New {
+                    self.announce_insertion(&head, job);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// Adds a step to an open episode and returns its number, from 1. A step of an external id that the episode
+    /// already has is that step: nothing is stored, its number is returned.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`], [`Error::AlreadyCompleted`] or [`Error::Store`].
+    pub async fn add_step(&self, id: EpisodeId, mut step: NewStep) -> Result<u32, Error> {
+        check(&mut step, Vec::new())?;
+        scrub(&mut step);
+        let terms = crate::retrieve::step_terms(&step);
+        let insertion = StepInsertion { step, terms, at: self.ports.source.now() };
+        let number =
+            self.ports.episodes.append_step(id, insertion).await.map_err(|error| of_episode(id, error))?;
+        self.announce(&EpisodeEvent::StepAdded { episode_id: id, number });
+        Ok(number)
+    }
+
+    /// Completes an open episode: computes its reward, reflects on its steps and queues the extraction of patterns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`], [`Error::AlreadyCompleted`] or [`Error::Store`].
+    pub async fn complete(&self, id: EpisodeId, mut ending: NewEnding) -> Result<(Completion, JobId), Error> {
+        let violations = reward_violations(&ending);
+        check(&mut ending, violations)?;
+        scrub(&mut ending);
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let episode = self.episode(id).await?;
+            if episode.head.completion.is_some() {
+                return Err(Error::AlreadyCompleted(id));
+            }
+            let completion = conclude(ending.clone(), &episode.steps, self.ports.source.now());
+            let job = self.new_job(LIVE_WEIGHT);
+            let insertion = CompletionInsertion {
+                revision: episode.head.revision,
+                terms: crate::retrieve::completion_terms(&completion),
+                completion: completion.clone(),
+                job,
+            };
+            match self.ports.episodes.complete(id, insertion).await {
+                // A step came in between: reward and reflection must know of it.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(of_episode(id, error)),
+                Ok(()) => {
+                    self.announce_completion(id, completion.outcome, job.id);
+                    return Ok((completion, job.id));
+                }
+            }
+        }
+        Err(Error::Store(StoreError::Busy))
+    }
+
+    /// The whole episode.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Store`].
+    pub async fn episode(&self, id: EpisodeId) -> Result<Episode, Error> {
+        let episode = self.ports.episodes.get(id).await?;
+        episode.ok_or_else(|| of_episode(id, StoreError::NotFound))
+    }
+
+    /// Stores a note; returns its id and the notes it superseded.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`] if it supersedes a note that does not exist, [`Error::Store`].
+    pub async fn remember(&self, mut new: NewNote) -> Result<(NoteId, Vec<NoteId>), Error> {
+        check(&mut new, Vec::new())?;
+        scrub(&mut new);
+        let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
+        let id = NoteId(self.ports.source.id());
+        let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
+        let document = Document::of_note(&note);
+        let named = supersedes.join(", ");
+        self.ports.notes.remember(note, document, supersedes).await.map_err(|error| match error {
+            StoreError::NotFound => Error::NotFound { what: "note", id: named },
+            other => other.into(),
+        })
+    }
+
+    /// Answers a question: what is relevant, and what it teaches.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad question, [`Error::Store`] if the store cannot be read.
+    pub async fn recall(&self, question: Question) -> Result<Answer, Error> {
+        check_question(&question)?;
+        let Question { query, filter, limit } = question;
+        let key = AnswerKey { query: redact(&query).into_owned(), filter, limit };
+        let seq = self.ports.changes.change_seq().await?;
+        if let Some(answer) = self.ports.answers.get(&key, seq).await {
+            return Ok(answer);
+        }
+        let ranked = self.search(&key.query, key.filter.clone()).await?;
+        let hits = self.hits(ranked.iter().take(limit)).await?;
+        let advice = self.advise(&ranked).await?;
+        let answer = Answer { known: !hits.is_empty(), hits, advice };
+        // Whatever was committed since `seq` was read makes the answer newer than its key says, never older.
+        if self.ports.changes.change_seq().await? == seq {
+            self.ports.answers.put(&key, seq, &answer).await;
+        }
+        Ok(answer)
+    }
+
+    async fn search(&self, query: &str, filter: Filter) -> Result<Vec<Ranked>, Error> {
+        let terms = terms(query, QUERY_TERMS_MAX);
+        if terms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let search = Search { terms: terms.clone(), filter, limit: CANDIDATES_MAX };
+        let candidates = self.ports.index.candidates(search).await?;
+        Ok(rank(&terms, &candidates))
+    }
+
+    async fn hits(&self, ranked: impl Iterator<Item = &Ranked>) -> Result<Vec<Hit>, Error> {
+        let ranked: Vec<&Ranked> = ranked.collect();
+        let items = self.ports.index.items(ranked.iter().map(|ranked| ranked.found).collect()).await?;
+        let mut items = items.into_iter().peekable();
+        let mut hits = Vec::with_capacity(ranked.len());
+        // What was deleted between the two reads is missing among the items.
+        for ranked in ranked {
+            if let Some(item) = items.next_if(|item| item.found() == ranked.found) {
+                hits.push(Hit { item, ranked: ranked.clone() });
+            }
+        }
+        Ok(hits)
+    }
+
+    async fn advise(&self, ranked: &[Ranked]) -> Result<Advice, Error> {
+        let advisers = crate::retrieve::advisers(ranked);
+        if advisers.is_empty() {
+            return Ok(Advice::default());
+        }
+        let heads = self.ports.episodes.heads(&advisers).await?;
+        let lessons = self.ports.patterns.lessons(advisers).await?;
+        Ok(compose(&heads, &lessons))
+    }
+
+    async fn similar(&self, head: &EpisodeHead) -> Result<Vec<Hit>, Error> {
+        let filter = Filter { kinds: vec![Kind::Episode], ..Filter::default() };
+        let ranked = self.search(&head.brief.task, filter).await?;
+        self.hits(ranked.iter().take(SIMILAR_MAX)).await
+    }
+
+    async fn head(&self, id: EpisodeId) -> Result<EpisodeHead, Error> {
+        let heads = self.ports.episodes.heads(&[id]).await?;
+        heads.into_iter().next().ok_or_else(|| of_episode(id, StoreError::NotFound))
+    }
+
+    fn new_job(&self, weight: f64) -> NewJob {
+        NewJob { id: JobId(self.ports.source.id()), weight }
+    }
+
+    fn prepare(&self, mut new: NewEpisode, weight: f64) -> Result<Insertion, Error> {
+        let violations = new.ending.as_ref().map(reward_violations).unwrap_or_default();
+        check(&mut new, violations)?;
+        scrub(&mut new);
+        let NewEpisode { external_id, brief, started_at, steps, ending } = new;
+        let now = self.ports.source.now();
+        let numbered = steps.into_iter().zip(1..).map(|(call, number)| Step { number, at: now, call });
+        let steps: Vec<Step> = numbered.collect();
+        let completion = ending.map(|ending| conclude(ending, &steps, now));
+        let head = EpisodeHead {
+            id: EpisodeId(self.ports.source.id()),
+            external_id,
+            brief,
+            started_at: started_at.unwrap_or(now),
+            revision: 1,
+            step_count: steps.len() as u32,
+            completion,
+        };
+        let document = Document::of_episode(&head, steps.iter().map(|step| &step.call));
+        let job = head.completion.is_some().then(|| self.new_job(weight));
+        Ok(Insertion { episode: Episode { head, steps }, document, job })
+    }
+
+    fn announce(&self, event: &EpisodeEvent) {
+        for handler in &self.handlers {
+            handler.handle(event);
+        }
+    }
+
+    fn announce_insertion(&self, head: &EpisodeHead, job: Option<JobId>) {
+        self.announce(&EpisodeEvent::Created { episode_id: head.id });
+        if let Some(job_id) = job {
+            self.announce_completion(head.id, head.outcome(), job_id);
+        }
+    }
+
+    fn announce_completion(&self, episode_id: EpisodeId, outcome: Option<Outcome>, job_id: JobId) {
+        self.announce(&EpisodeEvent::ReflectionGenerated { episode_id });
+        self.announce(&EpisodeEvent::Completed { episode_id, outcome, job_id });
+    }
+}
+
+impl Item {
+    /// The name of the thing.
+    pub fn found(&self) -> Found {
+        match self {
+            Self::Episode(head) => Found::Episode(head.id),
+            Self::Pattern(pattern) => Found::Pattern(pattern.id),
+            Self::Note(note) => Found::Note(note.id),
+        }
+    }
+}
+
+fn conclude(ending: NewEnding, steps: &[Step], at: Timestamp) -> Completion {
+    let NewEnding { outcome, summary, reward, artifacts } = ending;
+    Completion {
+        outcome,
+        summary,
+        artifacts,
+        reward: Reward::compute(reward, outcome, steps.iter().map(|step| &step.call)),
+        reflection: Reflection::on(steps),
+        at,
+    }
+}
+
+fn reward_violations(ending: &NewEnding) -> Vec<Violation> {
+    let out_of_range = ending.reward.filter(|reward| !(0.0..=1.0).contains(reward));
+    let violation = |reward| Violation {
+        field: "reward".into(),
+        problem: format!("is {reward}; it must be between 0 (worthless) and 1 (perfect)"),
+    };
+    out_of_range.map(violation).into_iter().collect()
+}
+
+fn check_question(question: &Question) -> Result<(), Error> {
+    let mut violations = Vec::new();
+    let mut refuse =
+        |field: &str, problem: String| violations.push(Violation { field: field.into(), problem });
+    if question.query.trim().is_empty() {
+        refuse("query", "is empty; it must say something".into());
+    } else if question.query.len() > QUERY_BYTES_MAX {
+        let length = question.query.len();
+        refuse("query", format!("is {length} bytes long; the limit is {QUERY_BYTES_MAX} bytes: shorten it"));
+    }
+    if !(1..=HITS_MAX).contains(&question.limit) {
+        refuse("limit", format!("is {}; it must be between 1 and {HITS_MAX}", question.limit));
+    }
+    if let (Some(since), Some(until)) = (question.filter.since, question.filter.until)
+        && since >= until
+    {
+        refuse("since", format!("is {since}, which is not before `until` ({until})"));
+    }
+    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+}
+
+/// Puts an error of the store in terms of the episode it is about.
+fn of_episode(id: EpisodeId, error: StoreError) -> Error {
+    match error {
+        StoreError::NotFound => Error::NotFound { what: "episode", id: id.to_string() },
+        StoreError::Completed => Error::AlreadyCompleted(id),
+        StoreError::TooManySteps(_) => Error::Store(StoreError::TooManySteps(EPISODE_STEPS_MAX)),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,267 @@
+//! The ports: what the domain needs from the outside, as small traits that adapters implement.
+//!
+//! Every method that changes something is one transaction, and returns only when the change is durable.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::episode::{Completion, Episode, EpisodeHead, NewStep};
+use crate::extract::Finding;
+use crate::id::{EpisodeId, NoteId, PatternId};
+use crate::job::{Job, JobCounts, NewJob, Retry};
+use crate::note::Note;
+use crate::retrieve::{Answer, Candidates, Document, Found, Item, Lessons, Search};
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing has this id.
+    #[error("nothing is stored under this id")]
+    NotFound,
+    /// The episode is completed.
+    #[error("the episode is already completed")]
+    Completed,
+    /// The episode already holds as many steps as it can.
+    #[error("the episode already holds {0} steps, the most it can")]
+    TooManySteps(usize),
+    /// The thing was changed since it was read; read it again.
+    #[error("changed by another writer since it was read")]
+    Conflict,
+    /// No room is left.
+    #[error("the disk is full; nothing was stored: free some space and repeat the call")]
+    Full,
+    /// The store cannot be written.
+    #[error("the database is read-only; nothing was stored: make {0} writable and repeat the call")]
+    ReadOnly(String),
+    /// Other processes held the store for too long.
+    #[error("the database was kept busy by other processes; nothing was stored: repeat the call")]
+    Busy,
+    /// The database was written by a newer version of the program.
+    #[error(
+        "the database {path} has schema version {found}, this program knows up to {known}: update memory-mcp"
+    )]
+    Newer {
+        /// The database file.
+        path: String,
+        /// Its schema version.
+        found: u32,
+        /// The newest one known.
+        known: u32,
+    },
+    /// The database does not make sense.
+    #[error("the database is damaged: {0}; restore it from a copy, or move it away to start afresh")]
+    Corrupt(String),
+    /// Anything else.
+    #[error("the database reported: {0}")]
+    Other(String),
+}
+
+/// Where time and ids come from.
+pub trait Source: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// A new UUIDv7.
+    fn id(&self) -> Uuid;
+}
+
+/// An episode to store, with everything that belongs to it.
+#[derive(Clone, Debug)]
+pub struct Insertion {
+    /// The episode.
+    pub episode: Episode,
+    /// Its searchable terms.
+    pub document: Document,
+    /// The job that a completed episode calls for.
+    pub job: Option<NewJob>,
+}
+
+/// What became of an [`Insertion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is stored.
+    New,
+    /// Its external id is taken by this episode; nothing was stored.
+    Existing(EpisodeId),
+}
+
+/// A step to add.
+#[derive(Clone, Debug)]
+pub struct StepInsertion {
+    /// The step.
+    pub step: NewStep,
+    /// What it adds to the searchable terms.
+    pub terms: Vec<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A completion to store.
+#[derive(Clone, Debug)]
+pub struct CompletionInsertion {
+    /// The revision of the episode that it was computed from.
+    pub revision: u64,
+    /// The completion.
+    pub completion: Completion,
+    /// What it adds to the searchable terms.
+    pub terms: Vec<String>,
+    /// The job it calls for.
+    pub job: NewJob,
+}
+
+/// Stores episodes.
+#[async_trait]
+pub trait EpisodeStore: Send + Sync {
+    /// Stores all of them, or none, in one transaction; one whose external id is taken is skipped.
+    async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError>;
+    /// Adds a step and returns its number; if the episode has a step of that external id, returns that one's.
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError>;
+    /// Completes an open episode that still has the given revision ([`StoreError::Conflict`] otherwise).
+    async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError>;
+    /// The whole episode.
+    async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError>;
+    /// Episodes without their steps, in the order asked for; unknown ids are left out.
+    async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError>;
+}
+
+/// Stores notes.
+#[async_trait]
+pub trait NoteStore: Send + Sync {
+    /// Stores a note and supersedes others: those named in `supersedes` (by id or external id) and those with its own
+    /// external id. A note with the external id, text, scope, layer and tags of a current one is that one. Returns the
+    /// id it is stored under and the notes it superseded.
+    /// [`StoreError::NotFound`] if `supersedes` names a note that does not exist.
+    async fn remember(
+        &self,
+        note: Note,
+        document: Document,
+        supersedes: Vec<String>,
+    ) -> Result<(NoteId, Vec<NoteId>), StoreError>;
+}
+
+/// Finds stored things.
+#[async_trait]
+pub trait Index: Send + Sync {
+    /// Proposes candidates for a query.
+    async fn candidates(&self, search: Search) -> Result<Candidates, StoreError>;
+    /// The things behind hits, in the order asked for; what is gone is left out.
+    async fn items(&self, found: Vec<Found>) -> Result<Vec<Item>, StoreError>;
+}
+
+/// Stores what was learned.
+#[async_trait]
+pub trait PatternStore: Send + Sync {
+    /// Replaces what the job's episode is evidence of and finishes the job. `ids` are new ids, one for each finding,
+    /// used for patterns seen for the first time. Returns the patterns that the episode now supports.
+    async fn record(
+        &self,
+        job: Job,
+        findings: Vec<(PatternId, Finding)>,
+        at: Timestamp,
+    ) -> Result<Vec<PatternId>, StoreError>;
+    /// What these episodes teach.
+    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError>;
+}
+
+/// The durable queue of background jobs. Jobs enter it with the change that calls for them.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Takes up to `max` due jobs, the most urgent first, and holds them until `lease_until`: a job whose holder died
+    /// is due again after that.
+    async fn claim(&self, max: usize, now: Timestamp, lease_until: Timestamp)
+    -> Result<Vec<Job>, StoreError>;
+    /// Notes that an attempt failed, and why.
+    async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
+    /// How many jobs there are.
+    async fn counts(&self) -> Result<JobCounts, StoreError>;
+    /// When the next waiting or held job falls due, if there is one.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// One committed change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its place in the order of all changes.
+    pub seq: u64,
+    /// What was changed.
+    pub found: Found,
+}
+
+/// Tells what was changed, by whatever process.
+#[async_trait]
+pub trait ChangeLog: Send + Sync {
+    /// The `change_seq` of the last committed change; 0 before the first.
+    async fn change_seq(&self) -> Result<u64, StoreError>;
+    /// Changes after `seq`, oldest first, at most `max`; `None` if they are no longer known one by one.
+    async fn changes_after(&self, seq: u64, max: usize) -> Result<Option<Vec<Change>>, StoreError>;
+}
+
+/// What a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Episodes.
+    pub episodes: u64,
+    /// Those of them that are open.
+    pub open_episodes: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Notes that are not superseded.
+    pub notes: u64,
+    /// Patterns.
+    pub patterns: u64,
+    /// Size of the database in bytes, without its log.
+    pub bytes: u64,
+    /// Version of the schema.
+    pub schema_version: u32,
+}
+
+/// Tells an operator about the store.
+#[async_trait]
+pub trait StoreHealth: Send + Sync {
+    /// Counts.
+    async fn counts(&self) -> Result<StoreCounts, StoreError>;
+    /// Looks the whole database through for damage; takes time in proportion to its size. Returns what it found.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// Keeps answers for as long as nothing changes. May forget at any time; must never return an answer given under
+/// another `change_seq`.
+#[async_trait]
+pub trait AnswerCache: Send + Sync {
+    /// The answer to the question `key` as of `seq`.
+    async fn get(&self, key: &AnswerKey, seq: u64) -> Option<Answer>;
+    /// Keeps an answer.
+    async fn put(&self, key: &AnswerKey, seq: u64, answer: &Answer);
+}
+
+/// Everything that an answer depends on beside the store's contents.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AnswerKey {
+    /// The query, without secrets.
+    pub query: String,
+    /// What may be found.
+    pub filter: crate::retrieve::Filter,
+    /// How many hits at the most.
+    pub limit: usize,
+}
+
+/// All ports that the use cases need.
+#[derive(Clone)]
+pub struct Ports {
+    /// Episodes.
+    pub episodes: Arc<dyn EpisodeStore>,
+    /// Notes.
+    pub notes: Arc<dyn NoteStore>,
+    /// Search.
+    pub index: Arc<dyn Index>,
+    /// Patterns.
+    pub patterns: Arc<dyn PatternStore>,
+    /// The change log.
+    pub changes: Arc<dyn ChangeLog>,
+    /// Answers given before.
+    pub answers: Arc<dyn AnswerCache>,
+    /// Time and ids.
+    pub source: Arc<dyn Source>,
+}
