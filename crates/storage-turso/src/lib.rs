@@ -1,1 +1,63 @@
-//! x
+//! The durable, canonical store: libsql (SQLite) in a local file.
+//!
+//! Every connection lives on a thread of its own ([`pool`]), because libsql runs SQLite synchronously inside its async
+//! functions and because a connection that never changes threads is the use of it that was found sound
+//! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
+
+mod changes;
+mod episodes;
+mod fault;
+mod health;
+mod index;
+mod jobs;
+mod limits;
+mod link;
+mod migrate;
+mod notes;
+mod patterns;
+mod pool;
+mod row;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use memory_core::port::StoreError;
+use uuid::Uuid;
+
+use pool::Pool;
+
+/// The store. Cheap to clone; implements every storage port of [`memory_core::port`].
+#[derive(Clone)]
+pub struct TursoStore {
+    pool: Arc<Pool>,
+    id: Uuid,
+}
+
+impl TursoStore {
+    /// Opens the database file, creates it if there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for a database of a newer version, [`StoreError::Corrupt`] for a file that is no database
+    /// or is damaged, [`StoreError::ReadOnly`] where it cannot be written, [`StoreError::Full`], [`StoreError::Busy`].
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let pool = Arc::new(Pool::new(path));
+        let shown = path.display().to_string();
+        pool.migrate(move |link| migrate::up(link, &shown)).await?;
+        let id = pool
+            .read(|link| link.row("SELECT id FROM store", (), |row| row.get::<String>(0)))
+            .await?
+            .and_then(|text| Uuid::parse_str(&text).ok())
+            .ok_or_else(|| StoreError::Corrupt("it has no identity".into()))?;
+        Ok(Self { pool, id })
+    }
+
+    /// Tells this database from every other, also after it was moved.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Closes all connections once what they are doing is done. Later calls fail.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

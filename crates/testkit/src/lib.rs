@@ -1,1 +1,56 @@
-//! x
+//! What the tests of the other crates share: an [`InMemoryStore`], the [`contract`] that it and every other store
+//! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, and [builders](episode) for episodes.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a library for tests: a panic is how they fail")]
+
+pub mod contract;
+pub mod episode;
+mod failing;
+mod in_memory;
+mod source;
+
+pub use failing::{FailingStore, Moment};
+pub use in_memory::{ForgetfulCache, InMemoryStore};
+pub use source::TestSource;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use memory_core::port::{
+    ChangeLog, EpisodeStore, Index, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
+};
+
+/// All ports of one store.
+#[derive(Clone)]
+pub struct Stores {
+    /// Episodes.
+    pub episodes: Arc<dyn EpisodeStore>,
+    /// Notes.
+    pub notes: Arc<dyn NoteStore>,
+    /// Search.
+    pub index: Arc<dyn Index>,
+    /// Patterns.
+    pub patterns: Arc<dyn PatternStore>,
+    /// Background jobs.
+    pub jobs: Arc<dyn JobStore>,
+    /// The change log.
+    pub changes: Arc<dyn ChangeLog>,
+    /// Counts and checks.
+    pub health: Arc<dyn StoreHealth>,
+    /// Whatever must live as long as the store, such as its temporary directory.
+    pub keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Stores {
+    /// The ports of the use cases, with an answer cache that keeps nothing.
+    pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
+        Ports {
+            episodes: self.episodes.clone(),
+            notes: self.notes.clone(),
+            index: self.index.clone(),
+            patterns: self.patterns.clone(),
+            changes: self.changes.clone(),
+            answers: Arc::new(ForgetfulCache),
+            source,
+        }
+    }
+}

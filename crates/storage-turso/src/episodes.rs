@@ -1,0 +1,222 @@
+//! Episodes and their steps.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use libsql::params;
+use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep};
+use memory_core::id::EpisodeId;
+use memory_core::limits::EPISODE_STEPS_MAX;
+use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
+use memory_core::retrieve::{Document, Found};
+
+use crate::link::Link;
+use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
+use crate::{TursoStore, changes, index, jobs};
+
+#[async_trait]
+impl EpisodeStore for TursoStore {
+    async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
+        self.pool.write(move |link| batch.iter().map(|insertion| insert(link, insertion)).collect()).await
+    }
+
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+        self.pool.write(move |link| append(link, id, &step)).await
+    }
+
+    async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
+        self.pool.write(move |link| complete(link, id, &completion)).await
+    }
+
+    async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+        self.pool.read(move |link| snapshot(link, |link| get(link, id))).await
+    }
+
+    async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
+        let ids = ids.to_vec();
+        self.pool.read(move |link| heads(link, &ids)).await
+    }
+}
+
+/// Runs several reads on one state of the database.
+pub(crate) fn snapshot<T>(
+    link: &Link,
+    reads: impl FnOnce(&Link) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    link.execute("BEGIN", ())?;
+    let done = reads(link);
+    link.roll_back();
+    done
+}
+
+fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
+    let Insertion { episode: Episode { head, steps }, document, job } = insertion;
+    if let Some(external_id) = &head.external_id {
+        let taken = "SELECT id FROM episode WHERE external_id = ?1";
+        if let Some(id) = link.row(taken, [external_id.as_str()], |row| Columns::of(row).uuid())? {
+            return Ok(Inserted::Existing(EpisodeId(id)));
+        }
+    }
+    let id = head.id.to_string();
+    let brief = &head.brief;
+    link.execute(
+        "INSERT INTO episode (id, external_id, task, domain, project, task_type, tags, context, started_at,
+             revision, step_count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            id.as_str(),
+            head.external_id.as_deref(),
+            brief.task.as_str(),
+            brief.scope.domain.as_deref(),
+            brief.scope.project.as_deref(),
+            brief.task_type.as_deref(),
+            json(&brief.tags),
+            json(&brief.context),
+            head.started_at.as_microsecond(),
+            signed(head.revision),
+            head.step_count
+        ],
+    )?;
+    let key = link.last_key();
+    for step in steps {
+        insert_step(link, key, step.number, step.at, &step.call)?;
+    }
+    if let Some(completion) = &head.completion {
+        store_completion(link, key, completion)?;
+    }
+    index::add(link, Found::Episode(head.id), document, &index::Facts::of_episode(head))?;
+    if let Some(job) = job {
+        jobs::enqueue(link, head.id, job, head.started_at)?;
+    }
+    changes::record(link, Found::Episode(head.id))?;
+    Ok(Inserted::New)
+}
+
+fn insert_step(
+    link: &Link,
+    episode: i64,
+    number: u32,
+    at: Timestamp,
+    call: &NewStep,
+) -> Result<(), StoreError> {
+    link.execute(
+        "INSERT INTO step (episode, number, at, external_id, tool, action, args, observation, error, duration_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            episode,
+            number,
+            at.as_microsecond(),
+            call.external_id.as_deref(),
+            call.tool.as_str(),
+            call.action.as_deref(),
+            call.args.as_deref(),
+            call.observation.as_deref(),
+            call.error(),
+            call.duration_ms.map(signed)
+        ],
+    )?;
+    Ok(())
+}
+
+/// What a writer must know of an episode before it changes it.
+struct State {
+    key: i64,
+    revision: u64,
+    steps: u32,
+    completed: bool,
+}
+
+fn state(link: &Link, id: EpisodeId) -> Result<State, StoreError> {
+    let sql = "SELECT key, revision, step_count, completed_at IS NOT NULL FROM episode WHERE id = ?1";
+    let found = link.row(sql, [id.to_string()], |row| {
+        let mut columns = Columns::of(row);
+        Ok(State {
+            key: columns.integer()?,
+            revision: columns.unsigned()?,
+            steps: columns.unsigned()?,
+            completed: columns.integer()? != 0,
+        })
+    })?;
+    found.ok_or(StoreError::NotFound)
+}
+
+fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<u32, StoreError> {
+    let State { key, steps, completed, .. } = state(link, id)?;
+    if let Some(external_id) = &insertion.step.external_id {
+        let sql = "SELECT number FROM step WHERE episode = ?1 AND external_id = ?2";
+        let same = link.row(sql, params![key, external_id.as_str()], |row| Columns::of(row).unsigned())?;
+        if let Some(number) = same {
+            return Ok(number);
+        }
+    }
+    if completed {
+        return Err(StoreError::Completed);
+    }
+    if steps as usize >= EPISODE_STEPS_MAX {
+        return Err(StoreError::TooManySteps(EPISODE_STEPS_MAX));
+    }
+    let number = steps + 1;
+    insert_step(link, key, number, insertion.at, &insertion.step)?;
+    link.execute(
+        "UPDATE episode SET step_count = ?2, revision = revision + 1 WHERE key = ?1",
+        params![key, number],
+    )?;
+    index::extend(link, Found::Episode(id), &insertion.terms)?;
+    changes::record(link, Found::Episode(id))?;
+    Ok(number)
+}
+
+fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Result<(), StoreError> {
+    let CompletionInsertion { revision, completion, terms, job } = insertion;
+    let State { key, revision: current, completed, .. } = state(link, id)?;
+    if completed {
+        return Err(StoreError::Completed);
+    }
+    if current != *revision {
+        return Err(StoreError::Conflict);
+    }
+    store_completion(link, key, completion)?;
+    link.execute("UPDATE episode SET revision = revision + 1 WHERE key = ?1", [key])?;
+    index::extend(link, Found::Episode(id), terms)?;
+    index::set_outcome(link, id, completion.outcome)?;
+    jobs::enqueue(link, id, job, completion.at)?;
+    changes::record(link, Found::Episode(id))
+}
+
+fn store_completion(link: &Link, key: i64, completion: &Completion) -> Result<(), StoreError> {
+    link.execute(
+        "UPDATE episode SET completed_at = ?2, outcome = ?3, summary = ?4, artifacts = ?5, reward = ?6,
+             reflection = ?7 WHERE key = ?1",
+        params![
+            key,
+            completion.at.as_microsecond(),
+            completion.outcome.map(|outcome| outcome.name()),
+            completion.summary.as_deref(),
+            json(&completion.artifacts),
+            json(&completion.reward),
+            json(&completion.reflection)
+        ],
+    )?;
+    Ok(())
+}
+
+fn get(link: &Link, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+    let Some(head) = heads(link, &[id])?.into_iter().next() else { return Ok(None) };
+    let sql = concat!(
+        "SELECT ",
+        step_columns!(),
+        " FROM step WHERE episode = (SELECT key FROM episode WHERE id = ?1) ORDER BY number"
+    );
+    let steps = link.rows(sql, [id.to_string()], step)?;
+    Ok(Some(Episode { head, steps }))
+}
+
+pub(crate) fn heads(link: &Link, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
+    let sql =
+        concat!("SELECT ", head_columns!(), " FROM episode WHERE id IN (SELECT value FROM json_each(?1))");
+    let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let found = link.rows(sql, [json(&names)], head)?;
+    let mut by_id: HashMap<EpisodeId, EpisodeHead> = found.into_iter().map(|head| (head.id, head)).collect();
+    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+}

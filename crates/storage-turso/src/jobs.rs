@@ -1,0 +1,113 @@
+//! The durable job table.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use libsql::params;
+use memory_core::id::{EpisodeId, JobId};
+use memory_core::job::{Job, JobCounts, NewJob, Priority, Retry};
+use memory_core::port::{JobStore, StoreError};
+
+use crate::TursoStore;
+use crate::link::Link;
+use crate::row::{Columns, signed};
+
+/// Queues a job, due at once.
+pub(crate) fn enqueue(
+    link: &Link,
+    episode: EpisodeId,
+    job: &NewJob,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    link.execute(
+        "INSERT INTO job (id, episode, weight, state, attempt, due_at) VALUES (?1, ?2, ?3, 'queued', 0, ?4)",
+        params![job.id.to_string(), episode.to_string(), job.weight, at.as_microsecond()],
+    )?;
+    Ok(())
+}
+
+/// Removes a job that is done.
+pub(crate) fn finish(link: &Link, job: &Job) -> Result<(), StoreError> {
+    link.execute("DELETE FROM job WHERE id = ?1", [job.id.to_string()])?;
+    Ok(())
+}
+
+#[async_trait]
+impl JobStore for TursoStore {
+    async fn claim(
+        &self,
+        max: usize,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Vec<Job>, StoreError> {
+        let due = self
+            .pool
+            .read(move |link| {
+                let sql =
+                    "SELECT count(*) FROM (SELECT 1 FROM job WHERE state <> 'dead' AND due_at <= ?1 LIMIT 1)";
+                link.number(sql, [now.as_microsecond()])
+            })
+            .await?;
+        // Looking costs nothing; the write lock does.
+        if due == 0 || max == 0 {
+            return Ok(Vec::new());
+        }
+        self.pool.write(move |link| claim(link, max, now, lease_until)).await
+    }
+
+    async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError> {
+        self.pool
+            .write(move |link| {
+                let (state, due) = match retry {
+                    Retry::At(time) => ("queued", time.as_microsecond()),
+                    Retry::Never => ("dead", 0),
+                };
+                let sql = "UPDATE job SET state = ?2, due_at = ?3, error = ?4 WHERE id = ?1";
+                link.execute(sql, params![job.id.to_string(), state, due, error.as_str()])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn counts(&self) -> Result<JobCounts, StoreError> {
+        let sql = "SELECT state, count(*) FROM job GROUP BY state";
+        let states = self
+            .pool
+            .read(move |link| {
+                link.rows(sql, (), |row| {
+                    let mut columns = Columns::of(row);
+                    Ok((columns.text()?, columns.unsigned::<u64>()?))
+                })
+            })
+            .await?;
+        let of = |name: &str| states.iter().find(|(state, _)| state == name).map_or(0, |(_, count)| *count);
+        Ok(JobCounts { queued: of("queued"), running: of("running"), dead: of("dead") })
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.pool
+            .read(|link| {
+                let sql = "SELECT due_at FROM job WHERE state <> 'dead' ORDER BY due_at LIMIT 1";
+                link.row(sql, (), |row| Columns::of(row).time())
+            })
+            .await
+    }
+}
+
+fn claim(link: &Link, max: usize, now: Timestamp, lease_until: Timestamp) -> Result<Vec<Job>, StoreError> {
+    let sql = "SELECT id, episode, weight, attempt FROM job WHERE state <> 'dead' AND due_at <= ?1
+               ORDER BY weight DESC, key LIMIT ?2";
+    let jobs = link.rows(sql, params![now.as_microsecond(), signed(max as u64)], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Job {
+            id: JobId(columns.uuid()?),
+            episode_id: EpisodeId(columns.uuid()?),
+            priority: Priority::of(columns.real()?),
+            attempt: columns.unsigned::<u32>()? + 1,
+        })
+    })?;
+    for job in &jobs {
+        let sql = "UPDATE job SET state = 'running', attempt = ?2, due_at = ?3 WHERE id = ?1";
+        link.execute(sql, params![job.id.to_string(), job.attempt, lease_until.as_microsecond()])?;
+    }
+    Ok(jobs)
+}

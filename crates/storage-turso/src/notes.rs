@@ -1,0 +1,101 @@
+//! Notes.
+
+use async_trait::async_trait;
+use libsql::params;
+use memory_core::id::NoteId;
+use memory_core::note::Note;
+use memory_core::port::{NoteStore, StoreError};
+use memory_core::retrieve::{Document, Found};
+
+use crate::link::Link;
+use crate::row::{Columns, json, note, note_columns};
+use crate::{TursoStore, changes, index};
+
+#[async_trait]
+impl NoteStore for TursoStore {
+    async fn remember(
+        &self,
+        note: Note,
+        document: Document,
+        supersedes: Vec<String>,
+    ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+        self.pool.write(move |link| remember(link, &note, &document, &supersedes)).await
+    }
+}
+
+fn remember(
+    link: &Link,
+    new: &Note,
+    document: &Document,
+    supersedes: &[String],
+) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+    let mut replaced = Vec::new();
+    for name in supersedes {
+        replaced.extend(current(link, name)?);
+    }
+    if let Some(external_id) = &new.external_id
+        && let Some(same) = by_external_id(link, external_id)?
+    {
+        if is_same(&same, new) && replaced.iter().all(|id| *id == same.id) {
+            return Ok((same.id, Vec::new()));
+        }
+        replaced.push(same.id);
+    }
+    replaced.sort();
+    replaced.dedup();
+    for id in &replaced {
+        supersede(link, *id, new.id)?;
+    }
+    store(link, new)?;
+    index::add(link, Found::Note(new.id), document, &index::Facts::of_note(new))?;
+    changes::record(link, Found::Note(new.id))?;
+    Ok((new.id, replaced))
+}
+
+/// The current note of this id or external id; `None` if it was superseded before, which is as good.
+fn current(link: &Link, name: &str) -> Result<Option<NoteId>, StoreError> {
+    let sql = "SELECT id, superseded_by IS NULL FROM note WHERE id = lower(?1) OR external_id = ?1
+               ORDER BY superseded_by IS NULL DESC LIMIT 1";
+    let found = link.row(sql, [name], |row| {
+        let mut columns = Columns::of(row);
+        Ok((NoteId(columns.uuid()?), columns.integer()? != 0))
+    })?;
+    let (id, is_current) = found.ok_or(StoreError::NotFound)?;
+    Ok(is_current.then_some(id))
+}
+
+fn by_external_id(link: &Link, external_id: &str) -> Result<Option<Note>, StoreError> {
+    let sql =
+        concat!("SELECT ", note_columns!(), " FROM note WHERE external_id = ?1 AND superseded_by IS NULL");
+    link.row(sql, [external_id], note)
+}
+
+fn is_same(stored: &Note, new: &Note) -> bool {
+    let Note { id: _, external_id: _, text, scope, layer, tags, at: _ } = stored;
+    *text == new.text && *scope == new.scope && *layer == new.layer && *tags == new.tags
+}
+
+fn supersede(link: &Link, id: NoteId, by: NoteId) -> Result<(), StoreError> {
+    let both = params![id.to_string(), by.to_string()];
+    link.execute("UPDATE note SET superseded_by = ?2 WHERE id = ?1", both)?;
+    index::remove(link, Found::Note(id))?;
+    changes::record(link, Found::Note(id))
+}
+
+fn store(link: &Link, note: &Note) -> Result<(), StoreError> {
+    link.execute(
+        "INSERT INTO note (id, external_id, text, domain, project, layer, tags, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            note.id.to_string(),
+            note.external_id.as_deref(),
+            note.text.as_str(),
+            note.scope.domain.as_deref(),
+            note.scope.project.as_deref(),
+            note.layer.name(),
+            json(&note.tags),
+            note.at.as_microsecond()
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! What was learned, and from which episodes.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use libsql::params;
+use memory_core::extract::Finding;
+use memory_core::id::{EpisodeId, PatternId};
+use memory_core::job::Job;
+use memory_core::pattern::{Pattern, PatternBody, Tally};
+use memory_core::port::{PatternStore, StoreError};
+use memory_core::retrieve::{Found, Lesson, Lessons};
+use uuid::Uuid;
+
+use crate::episodes::snapshot;
+use crate::link::Link;
+use crate::row::{Columns, json, pattern, pattern_columns};
+use crate::{TursoStore, changes, index, jobs};
+
+/// Distinct episodes after which a sequence of tools can be searched for. Most are seen once and never again.
+const SEARCHABLE_EPISODES: u32 = 2;
+
+#[async_trait]
+impl PatternStore for TursoStore {
+    async fn record(
+        &self,
+        job: Job,
+        findings: Vec<(PatternId, Finding)>,
+        at: Timestamp,
+    ) -> Result<Vec<PatternId>, StoreError> {
+        self.pool.write(move |link| record(link, &job, &findings, at)).await
+    }
+
+    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
+        self.pool.read(move |link| snapshot(link, |link| lessons(link, &episodes))).await
+    }
+}
+
+fn record(
+    link: &Link,
+    job: &Job,
+    findings: &[(PatternId, Finding)],
+    at: Timestamp,
+) -> Result<Vec<PatternId>, StoreError> {
+    let sql = "SELECT key, coalesce(domain, '') FROM episode WHERE id = ?1";
+    let episode = link.row(sql, [job.episode_id.to_string()], |row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.integer()?, columns.text()?))
+    })?;
+    let mut supported = Vec::with_capacity(findings.len());
+    // An episode deleted in the meantime is evidence of nothing.
+    if let Some((episode, domain)) = episode {
+        let forgotten = forget(link, episode)?;
+        for (id, finding) in findings {
+            supported.push(observe(link, *id, finding, episode, &domain, at)?);
+        }
+        drop_unsupported(link, &forgotten)?;
+        if !supported.is_empty() || !forgotten.is_empty() {
+            changes::record(link, Found::Episode(job.episode_id))?;
+        }
+    }
+    jobs::finish(link, job)?;
+    Ok(supported)
+}
+
+/// Takes back what an episode was evidence of; returns the keys of those patterns.
+fn forget(link: &Link, episode: i64) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT pattern, credit FROM evidence WHERE episode = ?1";
+    let evidence = link.rows(sql, [episode], |row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.integer()?, columns.real()?))
+    })?;
+    for (pattern, credit) in &evidence {
+        let sql = "UPDATE pattern SET credit = credit - ?2, episodes = episodes - 1 WHERE key = ?1";
+        link.execute(sql, params![*pattern, *credit])?;
+    }
+    link.execute("DELETE FROM evidence WHERE episode = ?1", [episode])?;
+    Ok(evidence.into_iter().map(|(pattern, _)| pattern).collect())
+}
+
+/// Adds one observation, and the pattern if it is new.
+fn observe(
+    link: &Link,
+    new_id: PatternId,
+    finding: &Finding,
+    episode: i64,
+    domain: &str,
+    at: Timestamp,
+) -> Result<PatternId, StoreError> {
+    let Finding { body, credit, detail } = finding;
+    let sql = "INSERT INTO pattern (id, kind, domain, signature, body, credit, episodes, last_seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)
+         ON CONFLICT (kind, domain, signature) DO UPDATE SET
+             credit = credit + excluded.credit, episodes = episodes + 1, last_seen = max(last_seen, excluded.last_seen)
+         RETURNING key, id, episodes, credit";
+    let (kind, signature, json) = (body.kind(), body.signature(), json(body));
+    let params = params![new_id.to_string(), kind, domain, signature, json, *credit, at.as_microsecond()];
+    let stored = link.row(sql, params, |row| {
+        let mut columns = Columns::of(row);
+        let (key, id) = (columns.integer()?, PatternId(columns.uuid()?));
+        Ok((key, id, Tally { episodes: columns.unsigned()?, credit: columns.real()? }))
+    })?;
+    let (key, id, tally) = stored.ok_or_else(|| StoreError::Other("a pattern was not stored".into()))?;
+    let sql = "INSERT INTO evidence (pattern, episode, credit, detail) VALUES (?1, ?2, ?3, ?4)";
+    link.execute(sql, params![key, episode, *credit, detail.as_deref()])?;
+    let enough = match body {
+        PatternBody::ToolSequence { .. } => SEARCHABLE_EPISODES,
+        PatternBody::ErrorRecovery { .. } => 1,
+    };
+    if tally.episodes == enough {
+        let domain = Some(domain.to_owned()).filter(|domain| !domain.is_empty());
+        let pattern = Pattern { id, body: body.clone(), domain, tally, last_seen: at };
+        index::remove(link, Found::Pattern(id))?;
+        index::add_pattern(link, &pattern)?;
+    } else if tally.episodes > enough {
+        index::touch(link, Found::Pattern(id), at)?;
+    }
+    Ok(id)
+}
+
+/// Deletes those of the patterns that no episode supports any more.
+fn drop_unsupported(link: &Link, keys: &[i64]) -> Result<(), StoreError> {
+    let sql =
+        "DELETE FROM pattern WHERE episodes = 0 AND key IN (SELECT value FROM json_each(?1)) RETURNING id";
+    let gone = link.rows(sql, [json(&keys)], |row| Columns::of(row).uuid())?;
+    for id in gone {
+        index::remove(link, Found::Pattern(PatternId(id)))?;
+    }
+    Ok(())
+}
+
+fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {
+    let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let sql = concat!(
+        "SELECT e.id, v.detail, ",
+        pattern_columns!(),
+        " FROM json_each(?1) asked JOIN episode e ON e.id = asked.value
+          JOIN evidence v ON v.episode = e.key JOIN pattern p ON p.key = v.pattern
+          ORDER BY asked.key, p.key"
+    );
+    let shown = link.rows(sql, [names.as_str()], |row| {
+        let mut columns = Columns::of(row);
+        let (episode, detail) = (EpisodeId(columns.uuid()?), columns.optional_text()?);
+        Ok((episode, detail, pattern(&mut columns)?))
+    })?;
+    let mut lessons: Vec<Lesson> = Vec::new();
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    for (episode, detail, pattern) in shown {
+        let place = *places.entry(pattern.id.0).or_insert_with(|| {
+            lessons.push(Lesson { pattern, shown_by: Vec::new(), detail: None });
+            lessons.len() - 1
+        });
+        let lesson = &mut lessons[place];
+        lesson.shown_by.push(episode);
+        lesson.detail = lesson.detail.take().or(detail);
+    }
+    Ok(Lessons { lessons, base: base(link, &names)? })
+}
+
+/// The tally of all episodes with a known credit in the domains of these.
+fn base(link: &Link, names: &str) -> Result<Tally, StoreError> {
+    let sql = "SELECT coalesce(sum(CASE outcome WHEN 'success' THEN 1.0 WHEN 'partial' THEN 0.5 ELSE 0.0 END), 0.0),
+                      count(*)
+               FROM episode
+               WHERE outcome IN ('success', 'partial', 'failure')
+                 AND coalesce(domain, '') IN (SELECT coalesce(domain, '') FROM episode
+                                              WHERE id IN (SELECT value FROM json_each(?1)))";
+    let tally = link.row(sql, [names], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Tally { credit: columns.real()?, episodes: columns.unsigned()? })
+    })?;
+    Ok(tally.unwrap_or_default())
+}

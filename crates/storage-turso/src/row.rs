@@ -1,0 +1,252 @@
+//! Rows to domain types and back.
+
+use jiff::Timestamp;
+use libsql::{Row, Value};
+use memory_core::episode::{Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
+use memory_core::id::{EpisodeId, NoteId, PatternId};
+use memory_core::note::{Layer, Note};
+use memory_core::pattern::{Pattern, Tally};
+use memory_core::retrieve::{Document, Found, Kind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::link::Read;
+
+/// Reads the columns of a row one after the other.
+pub(crate) struct Columns<'r> {
+    row: &'r Row,
+    next: i32,
+}
+
+impl<'r> Columns<'r> {
+    pub(crate) fn of(row: &'r Row) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn value(&mut self) -> Read<Value> {
+        let value = self.row.get_value(self.next);
+        self.next += 1;
+        value
+    }
+
+    pub(crate) fn optional_text(&mut self) -> Read<Option<String>> {
+        match self.value()? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            other => Err(mismatch(self.next, &other)),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Read<String> {
+        self.optional_text()?.ok_or_else(|| mismatch(self.next, &Value::Null))
+    }
+
+    pub(crate) fn optional_integer(&mut self) -> Read<Option<i64>> {
+        match self.value()? {
+            Value::Null => Ok(None),
+            Value::Integer(number) => Ok(Some(number)),
+            other => Err(mismatch(self.next, &other)),
+        }
+    }
+
+    pub(crate) fn integer(&mut self) -> Read<i64> {
+        self.optional_integer()?.ok_or_else(|| mismatch(self.next, &Value::Null))
+    }
+
+    pub(crate) fn real(&mut self) -> Read<f64> {
+        match self.value()? {
+            Value::Real(number) => Ok(number),
+            Value::Integer(number) => Ok(number as f64),
+            other => Err(mismatch(self.next, &other)),
+        }
+    }
+
+    pub(crate) fn unsigned<T: TryFrom<i64>>(&mut self) -> Read<T> {
+        let number = self.integer()?;
+        T::try_from(number).map_err(|_| mismatch(self.next, &Value::Integer(number)))
+    }
+
+    pub(crate) fn time(&mut self) -> Read<Timestamp> {
+        let micros = self.integer()?;
+        Timestamp::from_microsecond(micros).map_err(|error| conversion(error.to_string()))
+    }
+
+    pub(crate) fn uuid(&mut self) -> Read<Uuid> {
+        let text = self.text()?;
+        Uuid::parse_str(&text).map_err(|error| conversion(error.to_string()))
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Read<T> {
+        from_json(&self.text()?)
+    }
+
+    pub(crate) fn found(&mut self) -> Read<Found> {
+        let kind = self.text()?;
+        let id = self.uuid()?;
+        match kind.as_str() {
+            "episode" => Ok(Found::Episode(EpisodeId(id))),
+            "pattern" => Ok(Found::Pattern(PatternId(id))),
+            "note" => Ok(Found::Note(NoteId(id))),
+            other => Err(conversion(format!("unknown kind {other}"))),
+        }
+    }
+
+    fn scope(&mut self) -> Read<Scope> {
+        Ok(Scope { domain: self.optional_text()?, project: self.optional_text()? })
+    }
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Read<T> {
+    serde_json::from_str(text).map_err(|error| conversion(error.to_string()))
+}
+
+fn mismatch(next: i32, value: &Value) -> libsql::Error {
+    conversion(format!("column {} holds {value:?}", next - 1))
+}
+
+fn conversion(message: String) -> libsql::Error {
+    libsql::Error::ToSqlConversionFailure(message.into())
+}
+
+/// The columns of [`head`].
+macro_rules! head_columns {
+    () => {
+        "id, external_id, task, domain, project, task_type, tags, context, started_at, revision, step_count, \
+         completed_at, outcome, summary, artifacts, reward, reflection"
+    };
+}
+pub(crate) use head_columns;
+
+pub(crate) fn head(row: &Row) -> Read<EpisodeHead> {
+    let mut columns = Columns::of(row);
+    Ok(EpisodeHead {
+        id: EpisodeId(columns.uuid()?),
+        external_id: columns.optional_text()?,
+        brief: Brief {
+            task: columns.text()?,
+            scope: columns.scope()?,
+            task_type: columns.optional_text()?,
+            tags: columns.json()?,
+            context: columns.json()?,
+        },
+        started_at: columns.time()?,
+        revision: columns.unsigned()?,
+        step_count: columns.unsigned()?,
+        completion: completion(&mut columns)?,
+    })
+}
+
+fn completion(columns: &mut Columns<'_>) -> Read<Option<Completion>> {
+    let Some(micros) = columns.optional_integer()? else { return Ok(None) };
+    let outcome = columns.optional_text()?;
+    let outcome =
+        outcome.map(|name| name.parse().map_err(|()| conversion(format!("unknown outcome {name}"))));
+    Ok(Some(Completion {
+        at: Timestamp::from_microsecond(micros).map_err(|error| conversion(error.to_string()))?,
+        outcome: outcome.transpose()?,
+        summary: columns.optional_text()?,
+        artifacts: columns.json()?,
+        reward: columns.json()?,
+        reflection: columns.json()?,
+    }))
+}
+
+/// The columns of [`step`].
+macro_rules! step_columns {
+    () => {
+        "number, at, external_id, tool, action, args, observation, error, duration_ms"
+    };
+}
+pub(crate) use step_columns;
+
+pub(crate) fn step(row: &Row) -> Read<Step> {
+    let mut columns = Columns::of(row);
+    Ok(Step {
+        number: columns.unsigned()?,
+        at: columns.time()?,
+        call: NewStep {
+            external_id: columns.optional_text()?,
+            tool: columns.text()?,
+            action: columns.optional_text()?,
+            args: columns.optional_text()?,
+            observation: columns.optional_text()?,
+            result: match columns.optional_text()? {
+                None => StepResult::Succeeded,
+                Some(error) => StepResult::Failed { error },
+            },
+            duration_ms: columns.optional_integer()?.map(|ms| ms as u64),
+        },
+    })
+}
+
+/// The columns of [`note`].
+macro_rules! note_columns {
+    () => {
+        "id, external_id, text, domain, project, layer, tags, at"
+    };
+}
+pub(crate) use note_columns;
+
+pub(crate) fn note(row: &Row) -> Read<Note> {
+    let mut columns = Columns::of(row);
+    Ok(Note {
+        id: NoteId(columns.uuid()?),
+        external_id: columns.optional_text()?,
+        text: columns.text()?,
+        scope: columns.scope()?,
+        layer: match columns.text()?.as_str() {
+            "short_term" => Layer::ShortTerm,
+            "long_term" => Layer::LongTerm,
+            other => return Err(conversion(format!("unknown layer {other}"))),
+        },
+        tags: columns.json()?,
+        at: columns.time()?,
+    })
+}
+
+/// The columns of [`pattern`].
+macro_rules! pattern_columns {
+    () => {
+        "p.id, p.body, p.domain, p.credit, p.episodes, p.last_seen"
+    };
+}
+pub(crate) use pattern_columns;
+
+pub(crate) fn pattern(columns: &mut Columns<'_>) -> Read<Pattern> {
+    Ok(Pattern {
+        id: PatternId(columns.uuid()?),
+        body: columns.json()?,
+        domain: Some(columns.text()?).filter(|domain| !domain.is_empty()),
+        tally: Tally { credit: columns.real()?, episodes: columns.unsigned()? },
+        last_seen: columns.time()?,
+    })
+}
+
+pub(crate) fn document(columns: &mut Columns<'_>) -> Read<Document> {
+    let mut words =
+        || Ok::<_, libsql::Error>(columns.text()?.split_whitespace().map(str::to_owned).collect());
+    Ok(Document { title: words()?, body: words()? })
+}
+
+/// The kind and id of something found, as stored.
+pub(crate) fn kind_and_id(found: Found) -> (&'static str, String) {
+    match found {
+        Found::Episode(id) => (Kind::Episode.name(), id.to_string()),
+        Found::Pattern(id) => (Kind::Pattern.name(), id.to_string()),
+        Found::Note(id) => (Kind::Note.name(), id.to_string()),
+    }
+}
+
+/// A value as JSON text. The types stored this way hold nothing that JSON cannot express.
+pub(crate) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| {
+        tracing::error!(%error, "failed to write JSON");
+        "null".to_owned()
+    })
+}
+
+/// An integer of SQLite, which has no unsigned ones.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,127 @@
+//! A store that fails once, at an operation of the test's choice: run a test with the 1st, 2nd … nth operation failing
+//! until it passes without a failure, and every place where a failure can hurt has been visited.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use memory_core::episode::{Episode, EpisodeHead};
+use memory_core::extract::Finding;
+use memory_core::id::{EpisodeId, PatternId};
+use memory_core::job::{Job, JobCounts, Retry};
+use memory_core::port::{
+    CompletionInsertion, EpisodeStore, Inserted, Insertion, JobStore, PatternStore, StepInsertion, StoreError,
+};
+use memory_core::retrieve::Lessons;
+
+use crate::Stores;
+
+/// Where in an operation the failure strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before anything was done.
+    Before,
+    /// After it was done and before anybody heard of it.
+    After,
+}
+
+/// Passes everything on to a store, except for one operation that fails.
+pub struct FailingStore {
+    inner: Stores,
+    moment: Moment,
+    fails_at: u64,
+    begun: AtomicU64,
+}
+
+impl FailingStore {
+    /// Fails the operation number `nth`, from 1, over all of the ports together.
+    pub fn new(inner: Stores, nth: u64, moment: Moment) -> Arc<Self> {
+        Arc::new(Self { inner, moment, fails_at: nth, begun: AtomicU64::new(0) })
+    }
+
+    /// The ports of the store; episodes, patterns and jobs go through the failure.
+    pub fn stores(self: &Arc<Self>) -> Stores {
+        Stores { episodes: self.clone(), patterns: self.clone(), jobs: self.clone(), ..self.inner.clone() }
+    }
+
+    /// Whether the failure has struck.
+    pub fn has_failed(&self) -> bool {
+        self.begun.load(Ordering::SeqCst) >= self.fails_at
+    }
+
+    async fn pass<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let strikes = self.begun.fetch_add(1, Ordering::SeqCst) + 1 == self.fails_at;
+        if !strikes {
+            return operation.await;
+        }
+        if self.moment == Moment::After {
+            operation.await?;
+        }
+        Err(StoreError::Other(format!("operation {} failed, as the test asked", self.fails_at)))
+    }
+}
+
+#[async_trait]
+impl EpisodeStore for FailingStore {
+    async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
+        self.pass(self.inner.episodes.insert(batch)).await
+    }
+
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+        self.pass(self.inner.episodes.append_step(id, step)).await
+    }
+
+    async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
+        self.pass(self.inner.episodes.complete(id, completion)).await
+    }
+
+    async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+        self.pass(self.inner.episodes.get(id)).await
+    }
+
+    async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
+        self.pass(self.inner.episodes.heads(ids)).await
+    }
+}
+
+#[async_trait]
+impl PatternStore for FailingStore {
+    async fn record(
+        &self,
+        job: Job,
+        findings: Vec<(PatternId, Finding)>,
+        at: Timestamp,
+    ) -> Result<Vec<PatternId>, StoreError> {
+        self.pass(self.inner.patterns.record(job, findings, at)).await
+    }
+
+    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
+        self.pass(self.inner.patterns.lessons(episodes)).await
+    }
+}
+
+#[async_trait]
+impl JobStore for FailingStore {
+    async fn claim(
+        &self,
+        max: usize,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Vec<Job>, StoreError> {
+        self.pass(self.inner.jobs.claim(max, now, lease_until)).await
+    }
+
+    async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError> {
+        self.pass(self.inner.jobs.fail(job, error, retry)).await
+    }
+
+    async fn counts(&self) -> Result<JobCounts, StoreError> {
+        self.pass(self.inner.jobs.counts()).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.pass(self.inner.jobs.next_due()).await
+    }
+}

@@ -1,0 +1,90 @@
+//! A store that keeps everything in memory and does all that the ports promise: a fake, not a mock.
+
+mod episodes;
+mod index;
+mod jobs;
+mod notes;
+mod operator;
+mod patterns;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use memory_core::episode::Episode;
+use memory_core::id::{EpisodeId, PatternId};
+use memory_core::port::{AnswerCache, AnswerKey, Change};
+use memory_core::retrieve::{Answer, Document, Found};
+
+use crate::Stores;
+use jobs::KeptJob;
+use notes::KeptNote;
+use patterns::{Evidence, PatternKey};
+
+/// Keeps everything in memory, behind one lock. Every change is checked before it is begun, so that a refused one
+/// leaves no trace.
+#[derive(Debug, Default)]
+pub struct InMemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    episodes: BTreeMap<EpisodeId, Episode>,
+    notes: Vec<KeptNote>,
+    patterns: BTreeMap<PatternId, PatternKey>,
+    evidence: BTreeMap<(PatternId, EpisodeId), Evidence>,
+    documents: BTreeMap<Found, Document>,
+    jobs: Vec<KeptJob>,
+    changes: Vec<Change>,
+}
+
+impl InMemoryStore {
+    /// The ports of a new, empty store.
+    pub fn stores() -> Stores {
+        let store = Arc::new(Self::default());
+        Stores {
+            episodes: store.clone(),
+            notes: store.clone(),
+            index: store.clone(),
+            patterns: store.clone(),
+            jobs: store.clone(),
+            changes: store.clone(),
+            health: store,
+            keep: None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds the lock")
+    }
+}
+
+impl State {
+    fn changed(&mut self, found: Found) {
+        let seq = self.changes.len() as u64 + 1;
+        self.changes.push(Change { seq, found });
+    }
+}
+
+/// An answer cache that forgets at once.
+#[derive(Debug)]
+pub struct ForgetfulCache;
+
+#[async_trait]
+impl AnswerCache for ForgetfulCache {
+    async fn get(&self, _key: &AnswerKey, _seq: u64) -> Option<Answer> {
+        None
+    }
+
+    async fn put(&self, _key: &AnswerKey, _seq: u64, _answer: &Answer) {}
+}
+
+#[cfg(test)]
+mod tests {
+    async fn fresh() -> crate::Stores {
+        super::InMemoryStore::stores()
+    }
+
+    crate::contract!(fresh);
+}

@@ -1,0 +1,117 @@
+//! Episodes and their steps.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use memory_core::episode::{Episode, EpisodeHead, Step};
+use memory_core::id::EpisodeId;
+use memory_core::limits::EPISODE_STEPS_MAX;
+use memory_core::port::{
+    CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+};
+use memory_core::retrieve::Found;
+
+use super::{InMemoryStore, State};
+
+impl State {
+    /// What is to become of each insertion.
+    fn plan(&self, batch: &[Insertion]) -> Result<Vec<Inserted>, StoreError> {
+        let mut ids: HashSet<EpisodeId> = self.episodes.keys().copied().collect();
+        let mut names: HashMap<&str, EpisodeId> = HashMap::new();
+        for head in self.episodes.values().map(|episode| &episode.head) {
+            names.extend(head.external_id.as_deref().map(|name| (name, head.id)));
+        }
+        let mut plan = Vec::with_capacity(batch.len());
+        for head in batch.iter().map(|insertion| &insertion.episode.head) {
+            let name = head.external_id.as_deref();
+            if let Some(existing) = name.and_then(|name| names.get(name)) {
+                plan.push(Inserted::Existing(*existing));
+                continue;
+            }
+            if !ids.insert(head.id) {
+                return Err(StoreError::Other(format!("the id {} is taken", head.id)));
+            }
+            names.extend(name.map(|name| (name, head.id)));
+            plan.push(Inserted::New);
+        }
+        Ok(plan)
+    }
+
+    fn open_episode(&mut self, id: EpisodeId) -> Result<&mut Episode, StoreError> {
+        let episode = self.episodes.get_mut(&id).ok_or(StoreError::NotFound)?;
+        if episode.head.completion.is_some() { Err(StoreError::Completed) } else { Ok(episode) }
+    }
+
+    fn episode_changed(&mut self, id: EpisodeId, terms: Vec<String>) {
+        self.documents.entry(Found::Episode(id)).or_default().extend(terms);
+        self.changed(Found::Episode(id));
+    }
+}
+
+#[async_trait]
+impl EpisodeStore for InMemoryStore {
+    async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
+        let mut state = self.state();
+        let plan = state.plan(&batch)?;
+        for (Insertion { episode, document, job }, inserted) in batch.into_iter().zip(&plan) {
+            if *inserted != Inserted::New {
+                continue;
+            }
+            let id = episode.head.id;
+            let due = episode.head.completion.as_ref().map_or(Timestamp::UNIX_EPOCH, |c| c.at);
+            state.episodes.insert(id, episode);
+            state.documents.insert(Found::Episode(id), document);
+            if let Some(job) = job {
+                state.queue(job, id, due);
+            }
+            state.changed(Found::Episode(id));
+        }
+        Ok(plan)
+    }
+
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+        let mut state = self.state();
+        let StepInsertion { step: call, terms, at } = step;
+        // A caller that repeats a step because it never heard of its success is answered even after the end.
+        let steps = &state.episodes.get(&id).ok_or(StoreError::NotFound)?.steps;
+        let known = steps.iter().find(|s| call.external_id.is_some() && s.call.external_id == call.external_id);
+        if let Some(known) = known {
+            return Ok(known.number);
+        }
+        let episode = state.open_episode(id)?;
+        if episode.steps.len() >= EPISODE_STEPS_MAX {
+            return Err(StoreError::TooManySteps(EPISODE_STEPS_MAX));
+        }
+        let number = episode.head.step_count + 1;
+        episode.head.step_count = number;
+        episode.head.revision += 1;
+        episode.steps.push(Step { number, at, call });
+        state.episode_changed(id, terms);
+        Ok(number)
+    }
+
+    async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let CompletionInsertion { revision, completion, terms, job } = completion;
+        let episode = state.open_episode(id)?;
+        if episode.head.revision != revision {
+            return Err(StoreError::Conflict);
+        }
+        let due = completion.at;
+        episode.head.revision += 1;
+        episode.head.completion = Some(completion);
+        state.queue(job, id, due);
+        state.episode_changed(id, terms);
+        Ok(())
+    }
+
+    async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+        Ok(self.state().episodes.get(&id).cloned())
+    }
+
+    async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
+        let state = self.state();
+        Ok(ids.iter().filter_map(|id| Some(state.episodes.get(id)?.head.clone())).collect())
+    }
+}

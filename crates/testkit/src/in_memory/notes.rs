@@ -1,0 +1,75 @@
+//! Notes.
+
+use async_trait::async_trait;
+use memory_core::id::NoteId;
+use memory_core::note::Note;
+use memory_core::port::{NoteStore, StoreError};
+use memory_core::retrieve::{Document, Found};
+
+use super::{InMemoryStore, State};
+
+#[derive(Debug)]
+pub(super) struct KeptNote {
+    pub(super) note: Note,
+    pub(super) superseded: bool,
+}
+
+fn is_called(note: &Note, name: &str) -> bool {
+    note.id.to_string() == name || note.external_id.as_deref() == Some(name)
+}
+
+/// Whether remembering `new` would say nothing that `old` does not.
+fn says_the_same(old: &Note, new: &Note) -> bool {
+    let parts = |note: &Note| {
+        let Note { id: _, external_id, text, scope, layer, tags, at: _ } = note.clone();
+        (external_id, text, scope, layer, tags)
+    };
+    parts(old) == parts(new)
+}
+
+impl State {
+    fn supersede(&mut self, by: NoteId, called: impl Fn(&Note) -> bool) -> Vec<NoteId> {
+        let mut superseded = Vec::new();
+        for kept in &mut self.notes {
+            if !kept.superseded && kept.note.id != by && called(&kept.note) {
+                kept.superseded = true;
+                superseded.push(kept.note.id);
+            }
+        }
+        for id in &superseded {
+            self.documents.remove(&Found::Note(*id));
+            self.changed(Found::Note(*id));
+        }
+        superseded
+    }
+}
+
+#[async_trait]
+impl NoteStore for InMemoryStore {
+    async fn remember(
+        &self,
+        note: Note,
+        document: Document,
+        supersedes: Vec<String>,
+    ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+        let mut state = self.state();
+        let exists = |name: &String| state.notes.iter().any(|kept| is_called(&kept.note, name));
+        if !supersedes.iter().all(exists) {
+            return Err(StoreError::NotFound);
+        }
+        let current = state.notes.iter().filter(|kept| !kept.superseded);
+        let same = current.map(|kept| &kept.note).find(|old| says_the_same(old, &note)).map(|old| old.id);
+        let id = same.unwrap_or(note.id);
+        let external_id = note.external_id.clone();
+        let superseded = state.supersede(id, |old| {
+            (external_id.is_some() && old.external_id == external_id)
+                || supersedes.iter().any(|name| is_called(old, name))
+        });
+        if same.is_none() {
+            state.notes.push(KeptNote { note, superseded: false });
+            state.documents.insert(Found::Note(id), document);
+            state.changed(Found::Note(id));
+        }
+        Ok((id, superseded))
+    }
+}

@@ -1,0 +1,38 @@
+//! What was changed, and what there is.
+
+use async_trait::async_trait;
+use memory_core::port::{Change, ChangeLog, StoreCounts, StoreError, StoreHealth};
+
+use super::InMemoryStore;
+
+#[async_trait]
+impl ChangeLog for InMemoryStore {
+    async fn change_seq(&self) -> Result<u64, StoreError> {
+        Ok(self.state().changes.len() as u64)
+    }
+
+    async fn changes_after(&self, seq: u64, max: usize) -> Result<Option<Vec<Change>>, StoreError> {
+        let state = self.state();
+        Ok(Some(state.changes.iter().filter(|change| change.seq > seq).take(max).copied().collect()))
+    }
+}
+
+#[async_trait]
+impl StoreHealth for InMemoryStore {
+    async fn counts(&self) -> Result<StoreCounts, StoreError> {
+        let state = self.state();
+        Ok(StoreCounts {
+            episodes: state.episodes.len() as u64,
+            open_episodes: state.episodes.values().filter(|e| e.head.completion.is_none()).count() as u64,
+            steps: state.episodes.values().map(|e| e.steps.len() as u64).sum(),
+            notes: state.notes.iter().filter(|kept| !kept.superseded).count() as u64,
+            patterns: state.patterns.len() as u64,
+            bytes: 0,
+            schema_version: 0,
+        })
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+}
