@@ -66,6 +66,8 @@ CREATE TABLE note (
     superseded_by TEXT
 ) STRICT;
 CREATE UNIQUE INDEX note_external_id ON note (external_id) WHERE external_id IS NOT NULL AND superseded_by IS NULL;
+-- Finds the note that says the same; the start of a text is enough to find it by.
+CREATE INDEX note_text ON note (substr(text, 1, 100)) WHERE superseded_by IS NULL;
 
 CREATE TABLE job (
     key     INTEGER PRIMARY KEY,
@@ -118,7 +120,6 @@ CREATE TABLE document (
     UNIQUE (kind, id)
 ) STRICT;
 
-CREATE VIRTUAL TABLE search USING fts5 (
-    title, body, tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
-);
+-- The plain tokenizer: it leaves the terms, which are analysed already, as they are.
+CREATE VIRTUAL TABLE search USING fts5 (title, body, tokenize = 'ascii');
 CREATE VIRTUAL TABLE search_terms USING fts5vocab (search, row);

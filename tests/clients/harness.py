@@ -1,7 +1,9 @@
 """What the tests of all clients share: the machine a client runs on, the episode it records, and the report."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,7 @@ import traceback
 from pathlib import Path
 
 BINARY, TOOLS = sys.argv[1], Path(sys.argv[2])
-TIME_LIMIT = 90  # seconds, for any one process
+TIME_LIMIT = 60  # seconds, for any one process
 
 BEGINNER_TOOLS = {"query_memory", "create_episode"}
 EPISODE = {
@@ -44,18 +46,27 @@ class Machine:
         self.server_env = {"MEMORY_MCP_DATA_DIR": str(data)}
 
     def run(self, *command, status=0, **env):
-        """What `command` prints, once it has exited with `status`; `timeout` ends it along with all it started."""
-        done = subprocess.run(
-            ["timeout", "--kill-after=5", str(TIME_LIMIT), *command],
-            cwd=self.project,
-            env=self.env | env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        printed = f"{done.stdout}\n{done.stderr}".strip()
-        assert done.returncode == status, f"{command[0]} exited with {done.returncode}, not {status}\n{printed}"
-        return done.stdout
+        """What `command` prints, once it has exited with `status`; whatever it started and left running is ended."""
+        out, err = self.home / "stdout", self.home / "stderr"  # files: a pipe stays open as long as an orphan has it
+        with out.open("w") as stdout, err.open("w") as stderr:
+            process = subprocess.Popen(
+                command,
+                cwd=self.project,
+                env=self.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            try:
+                ended, ending = process.wait(TIME_LIMIT), signal.SIGTERM
+            except subprocess.TimeoutExpired:
+                ended, ending = f"nothing in {TIME_LIMIT} s", signal.SIGKILL
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, ending)
+        printed = out.read_text()
+        assert ended == status, f"{command[0]} ended with {ended}, not {status}\n{printed}{err.read_text()}"
+        return printed
 
 
 def check_remembered(episode_id, answer):

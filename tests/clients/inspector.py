@@ -26,7 +26,7 @@ def use_memory(machine, era):
         return inspect(*request, **expected)["result"]
 
     listing = inspect("--method", "tools/list", "--strict")
-    assert BEGINNER_TOOLS <= {tool["name"] for tool in listing["result"]["tools"]}, listing
+    assert {tool["name"] for tool in listing["result"]["tools"]} >= BEGINNER_TOOLS, listing
     assert "schemaFindings" not in listing, json.dumps(listing["schemaFindings"], indent=2)
 
     recorded = call("create_episode", EPISODE)["structuredContent"]

@@ -4,8 +4,9 @@ import json
 import uuid
 
 import anyio
-from harness import BEGINNER_TOOLS, BINARY, EPISODE, QUESTION, TIME_LIMIT, check_remembered, report
 from mcp import Client, StdioServerParameters
+
+from harness import BEGINNER_TOOLS, BINARY, EPISODE, QUESTION, TIME_LIMIT, check_remembered, report
 
 
 def legacy_era(machine):
@@ -22,7 +23,7 @@ async def use_memory(machine, mode, revision):
         async with Client(parameters, mode=mode) as client:
             assert client.protocol_version == revision, client.protocol_version
             listed = {tool.name for tool in (await client.list_tools()).tools}
-            assert BEGINNER_TOOLS <= listed, listed
+            assert listed >= BEGINNER_TOOLS, listed
             recorded = await call(client, "create_episode", EPISODE)
         async with Client(parameters, mode=mode) as client:  # a new process over the same memory
             check_remembered(recorded["episode_id"], await call(client, "query_memory", QUESTION))

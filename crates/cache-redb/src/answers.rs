@@ -5,18 +5,19 @@ use jiff::Timestamp;
 use memory_core::port::{AnswerCache, AnswerKey};
 use memory_core::retrieve::Answer;
 
-use crate::Cache;
 use crate::entries::ANSWER;
+use crate::{Cache, Lookup};
 
 #[async_trait]
 impl AnswerCache for Cache {
     async fn get(&self, key: &AnswerKey, seq: u64) -> Option<Answer> {
         let key = answer_key(key, seq)?;
-        let lookup = self.look_up::<(i64, Answer)>(&key).await?;
-        let now = self.source.now();
-        let fresh = lookup.value.filter(|(at, _)| self.is_fresh(*at, now));
-        self.counts.looked_up(fresh.is_some());
-        fresh.map(|(_, answer)| answer)
+        let answer = match self.look_up::<(i64, Answer)>(&key).await {
+            Some(Lookup::Hit((at, answer))) if self.is_fresh(at, self.source.now()) => Some(answer),
+            _ => None,
+        };
+        self.counts.looked_up(answer.is_some());
+        answer
     }
 
     async fn put(&self, key: &AnswerKey, seq: u64, answer: &Answer) {
@@ -37,4 +38,80 @@ impl Cache {
 /// The question and the `change_seq` in one, so that an answer cannot be found under another one.
 fn answer_key(key: &AnswerKey, seq: u64) -> Option<Vec<u8>> {
     postcard::to_extend(&(seq, key), vec![ANSWER]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use memory_core::retrieve::Filter;
+
+    use super::*;
+    use crate::fixture::{Bench, LIMITS, block_on, episode};
+
+    fn question(query: &str) -> AnswerKey {
+        AnswerKey { query: query.into(), filter: Filter::default(), limit: 5 }
+    }
+
+    fn answer(known: bool) -> Answer {
+        Answer { known, ..Answer::default() }
+    }
+
+    #[test]
+    fn an_answer_is_repeated_to_the_same_question_only() {
+        let bench = Bench::new();
+        bench.store.add(episode("something"));
+        let cache = bench.open();
+        assert_eq!(block_on(cache.get(&question("q"), 1)), None);
+        block_on(cache.put(&question("q"), 1, &answer(true)));
+        assert_eq!(block_on(cache.get(&question("q"), 1)), Some(answer(true)));
+        let others = [question("r"), AnswerKey { limit: 6, ..question("q") }, {
+            let filter = Filter { domain: Some("d".into()), ..Filter::default() };
+            AnswerKey { filter, ..question("q") }
+        }];
+        others.iter().for_each(|other| assert_eq!(block_on(cache.get(other, 1)), None, "{other:?}"));
+        drop(cache);
+        assert_eq!(block_on(bench.open().get(&question("q"), 1)), Some(answer(true)), "after a restart");
+    }
+
+    #[test]
+    fn an_answer_is_never_given_under_another_seq() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("something"));
+        let cache = bench.open();
+        block_on(cache.get(&question("q"), 1));
+        block_on(cache.put(&question("q"), 1, &answer(false)));
+        assert_eq!(block_on(cache.get(&question("q"), 0)), None);
+        assert_eq!(block_on(cache.get(&question("q"), 2)), None);
+        bench.store.retitle(id, "else");
+        assert_eq!(block_on(cache.get(&question("q"), 2)), None);
+        block_on(cache.put(&question("q"), 1, &answer(false)));
+        assert_eq!(block_on(cache.get(&question("q"), 2)), None, "a late answer");
+        assert_eq!(cache.status().entries, 0, "answers that nothing can ask for any more are gone");
+    }
+
+    #[test]
+    fn an_answer_does_not_outlive_the_database_it_came_from() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("one"));
+        bench.store.retitle(id, "two");
+        let cache = bench.open();
+        block_on(cache.get(&question("q"), 2));
+        block_on(cache.put(&question("q"), 2, &answer(true)));
+        bench.store.set_seq(1);
+        assert_eq!(block_on(cache.get(&question("q"), 1)), None);
+        bench.store.retitle(id, "another two");
+        assert_eq!(block_on(cache.get(&question("q"), 2)), None);
+    }
+
+    #[test]
+    fn an_answer_grows_old() {
+        let bench = Bench::new();
+        let cache = bench.open();
+        let age_max = LIMITS.answer_age_max.as_secs();
+        block_on(cache.put(&question("q"), 0, &answer(true)));
+        for (age, known) in [(age_max - 1, true), (age_max, false), (-1, false)] {
+            bench.clock.set(age);
+            assert_eq!(block_on(cache.get(&question("q"), 0)).is_some(), known, "after {age} s");
+        }
+        assert_eq!((cache.status().counts.hits, cache.status().counts.misses), (1, 2));
+    }
 }

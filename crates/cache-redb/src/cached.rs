@@ -7,8 +7,8 @@ use memory_core::episode::{Episode, EpisodeHead};
 use memory_core::id::EpisodeId;
 use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
 
-use crate::Cache;
 use crate::entries::EPISODE;
+use crate::{Cache, Lookup};
 
 /// Serves whole episodes from a [`Cache`] and passes everything else to the store behind it.
 ///
@@ -39,14 +39,15 @@ impl EpisodeStore for CachedEpisodes {
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         let key = episode_key(id);
-        let Some(lookup) = self.cache.look_up(&key).await else { return self.inner.get(id).await };
-        self.cache.counts.looked_up(lookup.value.is_some());
-        if lookup.value.is_some() {
-            return Ok(lookup.value);
+        let lookup = self.cache.look_up(&key).await;
+        if let Some(Lookup::Hit(episode)) = lookup {
+            self.cache.counts.looked_up(true);
+            return Ok(Some(episode));
         }
+        self.cache.counts.looked_up(false);
         let episode = self.inner.get(id).await?;
-        if let Some(episode) = &episode {
-            self.cache.keep(&key, episode, lookup.synced);
+        if let (Some(Lookup::Miss { synced }), Some(episode)) = (lookup, &episode) {
+            self.cache.keep(&key, episode, synced);
         }
         Ok(episode)
     }
@@ -58,4 +59,204 @@ impl EpisodeStore for CachedEpisodes {
 
 pub(crate) fn episode_key(id: EpisodeId) -> Vec<u8> {
     [&[EPISODE], id.0.as_bytes().as_slice()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fixture::{Bench, LIMITS, block_on, episode};
+
+    #[test]
+    fn a_second_read_does_not_ask_the_store() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("hot"));
+        let cache = bench.open();
+        assert_eq!(bench.get(&cache, id), bench.get(&cache, id));
+        assert_eq!(bench.store.reads(), 1);
+        let counts = cache.status().counts;
+        assert_eq!((counts.hits, counts.misses, counts.failures), (1, 1, 0));
+    }
+
+    #[test]
+    fn an_unknown_episode_is_unknown_until_it_is_stored() {
+        let bench = Bench::new();
+        let (cache, new) = (bench.open(), episode("late"));
+        let id = new.head.id;
+        assert_eq!(bench.get(&cache, id), None);
+        bench.store.add(new);
+        assert!(bench.get(&cache, id).is_some());
+    }
+
+    #[test]
+    fn a_write_is_seen_by_the_next_read() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("growing"));
+        let cache = bench.open();
+        for steps in 1..4 {
+            bench.get(&cache, id);
+            bench.append(&cache, id).unwrap();
+            assert_eq!(bench.get(&cache, id).map(|episode| episode.steps.len()), Some(steps));
+        }
+    }
+
+    #[test]
+    fn the_write_of_another_process_is_seen_by_the_next_read() {
+        let bench = Bench::new();
+        let (ours, other) = (bench.store.add(episode("ours")), bench.store.add(episode("other")));
+        let (first, second) = (bench.open(), bench.open());
+        for round in 1..4 {
+            for cache in [&first, &second] {
+                bench.get(cache, ours);
+                bench.get(cache, other);
+            }
+            bench.append(if round % 2 == 0 { &first } else { &second }, ours).unwrap();
+            for cache in [&first, &second] {
+                assert_eq!(bench.get(cache, ours).map(|episode| episode.steps.len()), Some(round));
+            }
+        }
+        let hits = first.status().counts.hits;
+        bench.get(&first, other);
+        assert_eq!(first.status().counts.hits, hits + 1, "what was not changed is still cached");
+    }
+
+    #[test]
+    fn a_write_while_the_cache_was_closed_is_seen() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("before"));
+        let cache = bench.open();
+        bench.get(&cache, id);
+        drop(cache);
+        bench.store.retitle(id, "after");
+        assert_eq!(bench.get(&bench.open(), id), bench.store.now(id));
+    }
+
+    /// The reader fetches, the writer changes and evicts, a third reader makes the cache catch up, and only then the
+    /// first one puts what it fetched.
+    #[test]
+    fn a_value_that_was_overtaken_on_its_way_is_not_served() {
+        for catches_up in [true, false] {
+            let bench = Arc::new(Bench::new());
+            let id = bench.store.add(episode("old"));
+            let cache = bench.open();
+            let (meanwhile, its_cache) = (bench.clone(), cache.clone());
+            bench.store.during_next_read(move || {
+                meanwhile.append(&its_cache, id).unwrap();
+                if catches_up {
+                    assert_eq!(meanwhile.get(&its_cache, id).unwrap().steps.len(), 1);
+                }
+            });
+            assert_eq!(bench.get(&cache, id).unwrap().steps.len(), 0, "read before the write");
+            assert_eq!(bench.get(&cache, id).unwrap().steps.len(), 1, "catches up: {catches_up}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_or_long_change_log_empties_the_cache() {
+        for (changes, known) in [(1, false), (LIMITS.changes_max + 1, true)] {
+            let bench = Bench::new();
+            let id = bench.store.add(episode("old"));
+            let cache = bench.open();
+            bench.get(&cache, id);
+            bench.store.forget_changes(!known);
+            bench.store.retitle(id, "new");
+            for i in 1..changes {
+                bench.store.add(episode(&i.to_string()));
+            }
+            assert_eq!(bench.get(&cache, id), bench.store.now(id), "{changes} changes");
+        }
+    }
+
+    #[test]
+    fn an_older_database_in_its_place_empties_the_cache() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("first"));
+        bench.store.retitle(id, "second");
+        let cache = bench.open();
+        bench.get(&cache, id);
+        bench.store.set_seq(1);
+        bench.store.replace(id, "first");
+        assert_eq!(bench.get(&cache, id), bench.store.now(id));
+        bench.store.retitle(id, "another second");
+        assert_eq!(bench.get(&cache, id), bench.store.now(id));
+    }
+
+    #[test]
+    fn without_an_answer_from_the_change_log_the_store_is_read() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("old"));
+        let cache = bench.open();
+        bench.get(&cache, id);
+        bench.store.replace(id, "new, and nobody can tell");
+        bench.store.fail_changes(true);
+        assert_eq!(bench.get(&cache, id), bench.store.now(id));
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let bench = Bench::new();
+        let ids: Vec<_> =
+            (0..LIMITS.entries_max + 1).map(|i| bench.store.add(episode(&i.to_string()))).collect();
+        let cache = bench.open();
+        ids[..LIMITS.entries_max].iter().for_each(|id| drop(bench.get(&cache, *id)));
+        bench.get(&cache, ids[0]);
+        cache.flush();
+        drop(cache);
+        let cache = bench.open();
+        bench.get(&cache, ids[LIMITS.entries_max]);
+        assert_eq!(cache.status().entries, LIMITS.entries_max);
+        let reads = bench.store.reads();
+        bench.get(&cache, ids[0]);
+        assert_eq!(bench.store.reads(), reads, "the first was used again, and that outlived the restart");
+        bench.get(&cache, ids[1]);
+        assert_eq!(bench.store.reads(), reads + 1, "the second had to go");
+    }
+
+    #[test]
+    fn the_bytes_are_bounded_too() {
+        let bench = Bench::new();
+        let cache = bench.open();
+        for i in 0..30 {
+            let id = bench.store.add(episode(&format!("{i} {}", "x".repeat(30_000))));
+            bench.get(&cache, id);
+            assert!(cache.status().bytes <= LIMITS.file_entries_bytes_max);
+        }
+        assert!(cache.status().entries > 1);
+        let entries = cache.status().entries;
+        let id = bench.store.add(episode(&"x".repeat(LIMITS.value_bytes_max)));
+        bench.get(&cache, id);
+        assert_eq!(cache.status().entries, entries, "one too long to keep displaces none");
+    }
+
+    #[test]
+    fn a_failed_write_is_reported_as_it_is() {
+        let bench = Bench::new();
+        let id = episode("never stored").head.id;
+        assert_eq!(bench.append(&bench.open(), id), Err(StoreError::NotFound));
+    }
+
+    #[test]
+    fn an_undecodable_value_is_a_miss_and_evicted() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("good"));
+        let good = crate::codec::encode(&episode_key(id), &bench.store.now(id)).unwrap();
+        let other_format = [&[good[0] + 1], &good[1..]].concat();
+        let flipped = [&good[..20], &[!good[20]], &good[21..]].concat();
+        let other_type = crate::codec::encode(&episode_key(id), &"not an episode").unwrap();
+        for bad in
+            [vec![], good[..4].to_vec(), good[..good.len() - 1].to_vec(), other_format, flipped, other_type]
+        {
+            let cache = bench.open();
+            let lookup = block_on(cache.look_up::<Episode>(&episode_key(id)));
+            let Some(Lookup::Miss { synced }) = lookup else { panic!("the cache is empty") };
+            cache.attempt(|entries| entries.put(&episode_key(id), &bad, synced)).unwrap();
+            assert_eq!(bench.get(&cache, id), bench.store.now(id));
+            assert_eq!(cache.status().counts.evictions, 1);
+            assert_eq!(bench.get(&cache, id), bench.store.now(id));
+            assert_eq!(cache.status().counts.hits, 1, "it was replaced by a good one");
+            drop(cache);
+            std::fs::remove_file(&bench.path).unwrap();
+        }
+    }
 }

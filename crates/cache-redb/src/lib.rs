@@ -9,6 +9,8 @@ mod cached;
 mod codec;
 mod entries;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod limits;
 mod sync;
 
@@ -38,10 +40,12 @@ pub struct Cache {
     counts: Counts,
 }
 
-/// What was found in the cache, and the `change_seq` up to which it was true then.
-struct Lookup<T> {
-    value: Option<T>,
-    synced: u64,
+/// What a look into the cache gave.
+enum Lookup<T> {
+    /// The value as it is in the store.
+    Hit(T),
+    /// Nothing. What the store gives now can be kept under this `change_seq`.
+    Miss { synced: u64 },
 }
 
 /// How the cache is doing.
@@ -154,14 +158,15 @@ impl Cache {
             // Emptied since, because the database was replaced or redb failed.
             return None;
         }
-        let value = bytes.as_ref().and_then(|bytes| codec::decode(key, bytes));
-        if bytes.is_some() && value.is_none() {
-            self.evict(key.to_vec());
+        let Some(bytes) = bytes else { return Some(Lookup::Miss { synced }) };
+        if let Some(value) = codec::decode(key, &bytes) {
+            return Some(Lookup::Hit(value));
         }
-        Some(Lookup { value, synced })
+        self.evict(key.to_vec());
+        Some(Lookup::Miss { synced })
     }
 
-    /// Keeps a value that was read from the store after a lookup had returned `synced`.
+    /// Keeps a value that was read from the store after a look into the cache had missed at `synced`.
     fn keep<T: Serialize>(&self, key: &[u8], value: &T, synced: u64) {
         let Some(bytes) = codec::encode(key, value) else { return };
         if let Some(evicted) = self.attempt(|entries| entries.put(key, &bytes, synced)) {

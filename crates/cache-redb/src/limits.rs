@@ -27,7 +27,7 @@ impl Limits {
     /// What a running program keeps to.
     pub(crate) const STANDARD: Self = Self {
         entries_max: 2_000,
-        file_entries_bytes_max: 32 << 20,
+        file_entries_bytes_max: 16 << 20,
         memory_entries_bytes_max: 8 << 20,
         value_bytes_max: 1 << 20,
         file_bytes_max: 128 << 20,

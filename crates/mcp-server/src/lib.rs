@@ -1,1 +1,22 @@
-//! x
+//! memory-mcp: a memory for coding agents, as an MCP server over stdio.
+//!
+//! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
+//! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
+
+pub mod channel;
+pub mod cli;
+pub mod client;
+mod config;
+mod connect;
+mod demo;
+mod fault;
+mod import;
+pub mod limits;
+mod operator;
+mod server;
+mod telemetry;
+mod tools;
+mod wire;
+mod wiring;
+
+pub use server::{INSTRUCTIONS, tools};

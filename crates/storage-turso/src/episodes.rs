@@ -9,7 +9,7 @@ use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
-use memory_core::retrieve::{Document, Found};
+use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
@@ -87,7 +87,8 @@ fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
     }
     index::add(link, Found::Episode(head.id), document, &index::Facts::of_episode(head))?;
     if let Some(job) = job {
-        jobs::enqueue(link, head.id, job, head.started_at)?;
+        let due = head.completion.as_ref().map_or(head.started_at, |completion| completion.at);
+        jobs::enqueue(link, head.id, job, due)?;
     }
     changes::record(link, Found::Episode(head.id))?;
     Ok(Inserted::New)

@@ -94,10 +94,10 @@ pub(crate) fn remove(link: &Link, found: Found) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes when a pattern was last seen.
+/// Notes that a pattern was seen at this time.
 pub(crate) fn touch(link: &Link, found: Found, at: Timestamp) -> Result<(), StoreError> {
     let (kind, id) = kind_and_id(found);
-    let sql = "UPDATE document SET at = ?3 WHERE kind = ?1 AND id = ?2";
+    let sql = "UPDATE document SET at = max(at, ?3) WHERE kind = ?1 AND id = ?2";
     link.execute(sql, params![kind, id, at.as_microsecond()])?;
     Ok(())
 }

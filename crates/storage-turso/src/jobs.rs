@@ -61,8 +61,10 @@ impl JobStore for TursoStore {
                     Retry::At(time) => ("queued", time.as_microsecond()),
                     Retry::Never => ("dead", 0),
                 };
-                let sql = "UPDATE job SET state = ?2, due_at = ?3, error = ?4 WHERE id = ?1";
-                link.execute(sql, params![job.id.to_string(), state, due, error.as_str()])?;
+                // Only if the attempt is still this one: a lease that ended may have gone to another worker.
+                let sql = "UPDATE job SET state = ?2, due_at = ?3, error = ?4
+                           WHERE id = ?1 AND state = 'running' AND attempt = ?5";
+                link.execute(sql, params![job.id.to_string(), state, due, error.as_str(), job.attempt])?;
                 Ok(())
             })
             .await

@@ -12,8 +12,10 @@ pub(crate) const BUSY_ATTEMPTS_MAX: u32 = 6;
 pub(crate) const BUSY_PAUSE_MILLIS_MAX: u64 = 50;
 /// Memory that one connection may use for pages, in KiB.
 pub(crate) const PAGE_CACHE_KIB: u32 = 4 * 1024;
-/// To what size the write-ahead log is cut back after a checkpoint, in bytes.
-pub(crate) const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
+/// Size of the write-ahead log from which on it is moved into the database, in bytes.
+pub(crate) const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How long that waits for other connections before it is put off.
+pub(crate) const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 /// Changes that are kept one by one; a cache further behind than this starts afresh.
 pub(crate) const CHANGES_KEPT: u64 = 100_000;
 /// How often the older ones are removed, in changes.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use futures::executor::block_on;
 use libsql::params::IntoParams;
@@ -9,7 +10,10 @@ use libsql::{Connection, Database, Row, Statement};
 use memory_core::port::StoreError;
 
 use crate::fault::of_libsql;
-use crate::limits::{BUSY_TIMEOUT, LOG_BYTES_KEPT, PAGE_CACHE_KIB};
+use crate::limits::{BUSY_TIMEOUT, CHECKPOINT_WAIT, PAGE_CACHE_KIB};
+
+/// libsql sets up a global on the first connection without a lock, so connections are opened one after the other.
+static OPENING: Mutex<()> = Mutex::new(());
 
 /// What reading a row gives; errors are libsql's, for instance a column of another type.
 pub(crate) type Read<T> = Result<T, libsql::Error>;
@@ -30,11 +34,14 @@ impl Link {
     pub(crate) fn open(path: &str, writes: bool) -> Result<Self, StoreError> {
         let fault = |error| of_libsql(error, path);
         let database = block_on(libsql::Builder::new_local(path).build()).map_err(fault)?;
-        let connection = database.connect().map_err(fault)?;
+        let connection = {
+            let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+            database.connect().map_err(fault)?
+        };
         connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
         let settings = format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{PAGE_CACHE_KIB};
-             PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {LOG_BYTES_KEPT}; PRAGMA query_only = {};",
+             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = {};",
             u8::from(!writes)
         );
         block_on(connection.execute_batch(&settings)).map_err(fault)?;
@@ -105,6 +112,22 @@ impl Link {
             self.roll_back();
         }
         done
+    }
+
+    /// Moves the write-ahead log into the database and empties it. Only ever done whole and by the writing connection:
+    /// SQLite's own checkpoints after a commit can race another process's commit and lose it (`docs/libsql.md`).
+    /// Returns false if other connections were in the way.
+    pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {
+        let wait = |time| self.connection.busy_timeout(time).map_err(|error| self.fault(error));
+        wait(CHECKPOINT_WAIT)?;
+        let blocked = self.row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<i64>(0));
+        wait(BUSY_TIMEOUT)?;
+        Ok(blocked? == Some(0))
+    }
+
+    /// Size of the write-ahead log, in bytes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        std::fs::metadata(format!("{}-wal", self.path)).map_or(0, |log| log.len())
     }
 
     /// Ends the transaction that an error or a panic left open, if there is one.

@@ -33,23 +33,25 @@ fn remember(
     for name in supersedes {
         replaced.extend(current(link, name)?);
     }
-    if let Some(external_id) = &new.external_id
-        && let Some(same) = by_external_id(link, external_id)?
+    let same = said_before(link, new)?;
+    let id = same.unwrap_or(new.id);
+    if same.is_none()
+        && let Some(external_id) = &new.external_id
     {
-        if is_same(&same, new) && replaced.iter().all(|id| *id == same.id) {
-            return Ok((same.id, Vec::new()));
-        }
-        replaced.push(same.id);
+        replaced.extend(by_external_id(link, external_id)?);
     }
     replaced.sort();
     replaced.dedup();
-    for id in &replaced {
-        supersede(link, *id, new.id)?;
+    replaced.retain(|old| *old != id);
+    for old in &replaced {
+        supersede(link, *old, id)?;
     }
-    store(link, new)?;
-    index::add(link, Found::Note(new.id), document, &index::Facts::of_note(new))?;
-    changes::record(link, Found::Note(new.id))?;
-    Ok((new.id, replaced))
+    if same.is_none() {
+        store(link, new)?;
+        index::add(link, Found::Note(id), document, &index::Facts::of_note(new))?;
+        changes::record(link, Found::Note(id))?;
+    }
+    Ok((id, replaced))
 }
 
 /// The current note of this id or external id; `None` if it was superseded before, which is as good.
@@ -64,15 +66,21 @@ fn current(link: &Link, name: &str) -> Result<Option<NoteId>, StoreError> {
     Ok(is_current.then_some(id))
 }
 
-fn by_external_id(link: &Link, external_id: &str) -> Result<Option<Note>, StoreError> {
-    let sql =
-        concat!("SELECT ", note_columns!(), " FROM note WHERE external_id = ?1 AND superseded_by IS NULL");
-    link.row(sql, [external_id], note)
+fn by_external_id(link: &Link, external_id: &str) -> Result<Option<NoteId>, StoreError> {
+    let sql = "SELECT id FROM note WHERE external_id = ?1 AND superseded_by IS NULL";
+    link.row(sql, [external_id], |row| Columns::of(row).uuid().map(NoteId))
 }
 
-fn is_same(stored: &Note, new: &Note) -> bool {
-    let Note { id: _, external_id: _, text, scope, layer, tags, at: _ } = stored;
-    *text == new.text && *scope == new.scope && *layer == new.layer && *tags == new.tags
+/// The current note that says the same for the same purpose.
+fn said_before(link: &Link, new: &Note) -> Result<Option<NoteId>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        note_columns!(),
+        " FROM note WHERE substr(text, 1, 100) = substr(?1, 1, 100) AND text = ?1 AND superseded_by IS NULL"
+    );
+    let alike = link.rows(sql, [new.text.as_str()], note)?;
+    let same = |stored: &Note| Note { id: new.id, at: new.at, ..stored.clone() } == *new;
+    Ok(alike.iter().find(|stored| same(stored)).map(|stored| stored.id))
 }
 
 fn supersede(link: &Link, id: NoteId, by: NoteId) -> Result<(), StoreError> {

@@ -66,17 +66,14 @@ fn record(
 
 /// Takes back what an episode was evidence of; returns the keys of those patterns.
 fn forget(link: &Link, episode: i64) -> Result<Vec<i64>, StoreError> {
-    let sql = "SELECT pattern, credit FROM evidence WHERE episode = ?1";
-    let evidence = link.rows(sql, [episode], |row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.integer()?, columns.real()?))
-    })?;
-    for (pattern, credit) in &evidence {
-        let sql = "UPDATE pattern SET credit = credit - ?2, episodes = episodes - 1 WHERE key = ?1";
-        link.execute(sql, params![*pattern, *credit])?;
-    }
-    link.execute("DELETE FROM evidence WHERE episode = ?1", [episode])?;
-    Ok(evidence.into_iter().map(|(pattern, _)| pattern).collect())
+    let sql = "DELETE FROM evidence WHERE episode = ?1 RETURNING pattern";
+    let patterns = link.rows(sql, [episode], |row| Columns::of(row).integer())?;
+    // Summed up anew: taking away what was added would leave the errors of both.
+    let sql = "UPDATE pattern SET episodes = episodes - 1,
+                   credit = (SELECT coalesce(sum(credit), 0.0) FROM evidence WHERE pattern = pattern.key)
+               WHERE key IN (SELECT value FROM json_each(?1))";
+    link.execute(sql, [json(&patterns)])?;
+    Ok(patterns)
 }
 
 /// Adds one observation, and the pattern if it is new.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use memory_core::port::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::limits::{BUSY_ATTEMPTS_MAX, BUSY_PAUSE_MILLIS_MAX, READERS_MAX};
+use crate::limits::{BUSY_ATTEMPTS_MAX, BUSY_PAUSE_MILLIS_MAX, LOG_BYTES_MAX, READERS_MAX};
 use crate::link::Link;
 
 type Job = Box<dyn FnOnce(&Link) + Send>;
@@ -118,6 +118,7 @@ impl Lane {
             None => self.start().await?,
         };
         let jobs = worker.jobs.clone();
+        let upkeep: Option<fn(&Link)> = self.writes.then_some(empty_log);
         let lease = Lease { worker: Some(worker), idle: Arc::clone(&self.idle), _permit: permit };
         let (answer, answered) = oneshot::channel();
         let task: Job = Box::new(move |link| {
@@ -125,9 +126,12 @@ impl Lane {
                 link.roll_back();
                 Err(StoreError::Other("an internal error in the store; nothing was stored".into()))
             });
-            drop(lease);
             // Nobody may be waiting any more; the work is done all the same.
             let _ = answer.send(done);
+            if let Some(upkeep) = upkeep {
+                upkeep(link);
+            }
+            drop(lease);
         });
         jobs.send(task).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
@@ -155,6 +159,16 @@ impl Lane {
             drop(jobs);
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+/// Empties the log once it is large. Done after the answer was given, so that no caller waits for it. If others are in
+/// the way it is tried again after the next change.
+fn empty_log(link: &Link) {
+    if link.log_bytes() > LOG_BYTES_MAX
+        && let Err(error) = link.checkpoint()
+    {
+        tracing::warn!(%error, "failed to empty the write-ahead log");
     }
 }
 

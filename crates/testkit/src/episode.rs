@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use memory_core::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step, StepResult};
+use memory_core::episode::{
+    Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step, StepResult,
+};
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::{LIVE_WEIGHT, NewJob};
 use memory_core::memory::{NewEnding, NewEpisode};
@@ -109,7 +111,11 @@ pub fn step_insertion(source: &dyn Source, step: NewStep) -> StepInsertion {
 }
 
 /// What a store is given when this episode ends.
-pub fn completion_insertion(source: &dyn Source, episode: &Episode, ending: NewEnding) -> CompletionInsertion {
+pub fn completion_insertion(
+    source: &dyn Source,
+    episode: &Episode,
+    ending: NewEnding,
+) -> CompletionInsertion {
     CompletionInsertion {
         revision: episode.head.revision,
         terms: terms(ending.summary.as_deref().unwrap_or_default(), usize::MAX),

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use memory_core::episode::{Episode, EpisodeHead, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
-use memory_core::port::{
-    CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
-};
+use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
 use memory_core::retrieve::Found;
 
 use super::{InMemoryStore, State};
@@ -75,7 +73,8 @@ impl EpisodeStore for InMemoryStore {
         let StepInsertion { step: call, terms, at } = step;
         // A caller that repeats a step because it never heard of its success is answered even after the end.
         let steps = &state.episodes.get(&id).ok_or(StoreError::NotFound)?.steps;
-        let known = steps.iter().find(|s| call.external_id.is_some() && s.call.external_id == call.external_id);
+        let known =
+            steps.iter().find(|s| call.external_id.is_some() && s.call.external_id == call.external_id);
         if let Some(known) = known {
             return Ok(known.number);
         }

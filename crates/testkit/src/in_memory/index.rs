@@ -76,8 +76,9 @@ impl Index for InMemoryStore {
     async fn candidates(&self, search: Search) -> Result<Candidates, StoreError> {
         let state = self.state();
         let Search { terms, filter, limit } = search;
-        let frequency =
-            |term: &String| state.documents.values().filter(|document| contains(document, term)).count() as u64;
+        let frequency = |term: &String| {
+            state.documents.values().filter(|document| contains(document, term)).count() as u64
+        };
         let mut proposed = Vec::new();
         for (found, document) in &state.documents {
             let matches = terms.iter().filter(|term| contains(document, term)).count();

@@ -115,6 +115,9 @@ impl PatternStore for InMemoryStore {
                 base.add(credit);
             }
         }
-        Ok(Lessons { lessons: state.patterns.keys().filter_map(|id| state.lesson(*id, &episodes)).collect(), base })
+        Ok(Lessons {
+            lessons: state.patterns.keys().filter_map(|id| state.lesson(*id, &episodes)).collect(),
+            base,
+        })
     }
 }

@@ -1,0 +1,311 @@
+//! The command line.
+
+use std::fs::File;
+use std::io::{BufReader, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
+use memory_core::memory::Question;
+use memory_core::retrieve::Filter;
+use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::Channel;
+use crate::config::Settings;
+use crate::import::{ImportReport, import};
+use crate::limits::{IMPORT_PROBLEMS_SHOWN, SHUTDOWN_WAIT};
+use crate::operator::{HealthReport, Status};
+use crate::server::Server;
+use crate::wire::answer::{Form, WireAnswer};
+use crate::wiring::App;
+use crate::{connect, demo, telemetry};
+
+/// A memory for coding agents that learns from outcomes.
+///
+/// Without a command it is an MCP server on stdin and stdout: that is how Claude Code, OpenCode, Cursor, VS Code and
+/// Codex start it. Start it in a terminal to see how to connect each of them.
+#[derive(Debug, Parser)]
+#[command(name = "memory-mcp", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Directory that holds everything stored [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "MEMORY_MCP_DATA_DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as `mcp_server=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "MEMORY_MCP_LOG", default_value = "warn")]
+    log: String,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  memory-mcp demo                              see the memory work on real agent runs
+  claude mcp add memory -- memory-mcp          connect Claude Code
+  memory-mcp query \"flaky test in checkout\"    ask from the shell what an agent would be told
+  memory-mcp import jsonl runs.jsonl           bring in runs recorded elsewhere";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the memory at work on real agent runs, in a temporary database
+    Demo,
+    /// Ask the memory, as an agent would with query_memory
+    Query {
+        /// The task, the error or the question
+        text: String,
+        /// Only this field of work and those below it
+        #[arg(long)]
+        domain: Option<String>,
+        /// Only this repository or product
+        #[arg(long)]
+        project: Option<String>,
+        /// How many hits at most
+        #[arg(long, default_value_t = HITS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=HITS_MAX as i64).map(usize::from))]
+        limit: usize,
+        /// Print the JSON that an agent gets
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring in runs recorded elsewhere
+    Import {
+        #[command(subcommand)]
+        format: ImportFormat,
+    },
+    /// Whether the memory works, and what it holds
+    Health {
+        /// Also look the whole database through for damage
+        #[arg(long)]
+        detailed: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportFormat {
+    /// JSON lines, one run each: id, task, steps [{tool, args, observation, ok, error}], success or outcome, and
+    /// optionally domain, repo, reward, summary, started_at. A run whose id is known is not stored again
+    Jsonl {
+        /// The file; - reads standard input
+        file: PathBuf,
+    },
+}
+
+impl Cli {
+    /// Does what the command line says; errors go to stderr.
+    pub fn run(self) -> ExitCode {
+        telemetry::init(&self.log);
+        let done = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("failed to start")
+            .and_then(|runtime| {
+                let done = runtime.block_on(self.dispatch());
+                // A thread that waits for input that never comes must not keep the process.
+                runtime.shutdown_background();
+                done
+            });
+        done.unwrap_or_else(|error| {
+            let _ = writeln!(std::io::stderr(), "memory-mcp: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+
+    async fn dispatch(self) -> anyhow::Result<ExitCode> {
+        let settings = Settings::new(self.data_dir)?;
+        match self.command {
+            None => serve(&settings).await,
+            Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
+            Some(Command::Query { text, domain, project, limit, json }) => {
+                let filter = Filter { domain, project, ..Filter::default() };
+                query(&settings, Question { query: text, filter, limit }, json).await
+            }
+            Some(Command::Import { format: ImportFormat::Jsonl { file } }) => import_file(&settings, file).await,
+            Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
+        }
+    }
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let app = App::open(settings).await?;
+    if std::io::stdin().is_terminal() {
+        let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
+        write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
+    }
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let (input, output) = rmcp::transport::io::stdio_pipes();
+    let (channel, written) = Channel::new(input, output);
+    let served = Server::new(Arc::clone(&app)).serve_with_ct(channel, stop).await;
+    let ended = match served {
+        Ok(running) => running.waiting().await.map(drop).context("the server failed"),
+        // Nobody asked for anything, or a signal came first.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+        Err(error) => Err(error).context("failed to shake hands with the client"),
+    };
+    // A client that has stopped reading must not keep the process.
+    let _ = tokio::time::timeout(SHUTDOWN_WAIT, written).await;
+    app.close().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to listen for SIGTERM");
+                return;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    stop.cancel();
+}
+
+async fn query(settings: &Settings, question: Question, json: bool) -> anyhow::Result<ExitCode> {
+    let form = Form::new(question.limit, None, false);
+    let app = App::open(settings).await?;
+    let answer = app.memory.recall(question).await;
+    app.close().await;
+    let answer = WireAnswer::fit(&answer.context("failed to answer")?, form);
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
+    } else {
+        write_answer(&mut out, &answer)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes an answer for a person to read.
+pub(crate) fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()> {
+    if !answer.known {
+        return writeln!(out, "Nothing relevant is known.");
+    }
+    for (number, hit) in answer.hits.iter().enumerate() {
+        let outcome = hit.outcome.map(|outcome| format!(", {outcome:?}").to_lowercase()).unwrap_or_default();
+        writeln!(out, "{}. {} [{}{outcome}, score {}, {}]", number + 1, hit.title, hit.kind, hit.score, hit.why)?;
+        writeln!(out, "   {}", hit.text)?;
+        writeln!(out, "   id {}{}", hit.id, hit.external_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())?;
+    }
+    let advice = &answer.advice;
+    if let Some(rate) = &advice.success_rate {
+        writeln!(out, "Similar episodes: {}", rate.describe())?;
+    }
+    let parts = [("What worked", &advice.steps), ("Pitfalls", &advice.pitfalls), ("Recoveries", &advice.recoveries)];
+    for (name, items) in parts {
+        if !items.is_empty() {
+            writeln!(out, "{name}:")?;
+        }
+        for item in items {
+            writeln!(out, "  - {}{}", item.text, item.rate().map(|rate| format!(" ({rate})")).unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+async fn import_file(settings: &Settings, file: PathBuf) -> anyhow::Result<ExitCode> {
+    let (input, bytes): (Box<dyn Read>, Option<u64>) = if file.as_os_str() == "-" {
+        (Box::new(std::io::stdin().lock()), None)
+    } else {
+        let opened = File::open(&file).with_context(|| format!("failed to open {}", file.display()))?;
+        let bytes = opened.metadata().ok().map(|metadata| metadata.len());
+        (Box::new(opened), bytes)
+    };
+    let app = App::open(settings).await?;
+    let begun = Instant::now();
+    let bar = progress(bytes);
+    let imported = import(&app, BufReader::with_capacity(1 << 16, input), |read| bar.inc(read)).await;
+    let stored_in = begun.elapsed();
+    bar.set_message("learning");
+    app.learn_all().await;
+    bar.finish_and_clear();
+    let learned = app.metrics.report().patterns_extracted;
+    app.close().await;
+    let report = imported?;
+    write_import(&mut std::io::stdout().lock(), &report, stored_in, begun.elapsed() - stored_in, learned)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_import(
+    out: &mut impl Write,
+    report: &ImportReport,
+    stored_in: Duration,
+    learned_in: Duration,
+    observations: u64,
+) -> std::io::Result<()> {
+    let ImportReport { stored, steps, existing, skipped } = report;
+    for (line, reason) in skipped.iter().take(IMPORT_PROBLEMS_SHOWN) {
+        writeln!(out, "line {line} skipped: {reason}")?;
+    }
+    if skipped.len() > IMPORT_PROBLEMS_SHOWN {
+        writeln!(out, "… and {} more", skipped.len() - IMPORT_PROBLEMS_SHOWN)?;
+    }
+    let seconds = stored_in.as_secs_f64();
+    writeln!(out, "{stored} stored with {steps} steps, {existing} already there, {} skipped, in {seconds:.2} s", skipped.len())?;
+    writeln!(out, "{observations} observations of patterns learned in {:.2} s", learned_in.as_secs_f64())
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(bytes: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match bytes {
+        Some(bytes) => (ProgressBar::new(bytes), "{bar:30} {bytes}/{total_bytes} {eta} {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+async fn health(settings: &Settings, detailed: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let app = App::open(settings).await?;
+    let report = app.health(detailed).await;
+    app.close().await;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write_health(&mut out, &report, settings)?;
+    }
+    Ok(if report.status == Status::Failing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn write_health(out: &mut impl Write, report: &HealthReport, settings: &Settings) -> std::io::Result<()> {
+    writeln!(out, "memory-mcp {}: {}", report.version, format!("{:?}", report.status).to_lowercase())?;
+    writeln!(out, "stored in {}", settings.data_dir.display())?;
+    for component in &report.components {
+        let status = format!("{:?}", component.status).to_lowercase();
+        writeln!(out, "  {:<9} {status:<9} {}", component.name, component.detail)?;
+    }
+    if let Some(counts) = &report.metrics.store {
+        writeln!(
+            out,
+            "  {} episodes ({} open), {} steps, {} notes, {} patterns, {:.1} MB",
+            counts.episodes,
+            counts.open_episodes,
+            counts.steps,
+            counts.notes,
+            counts.patterns,
+            counts.bytes as f64 / 1e6
+        )?;
+    }
+    Ok(())
+}

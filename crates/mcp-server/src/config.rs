@@ -1,0 +1,59 @@
+//! Where the settings come from: the command line, then the environment, then defaults.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// What the program needs to know before it can start.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The directory that holds everything stored.
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Settings {
+    /// The settings, with the platform's data directory where none is given.
+    ///
+    /// # Errors
+    /// If no directory is given and the platform names none, as when there is no home directory.
+    pub(crate) fn new(data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let data_dir = match data_dir {
+            Some(dir) => dir,
+            None => directories::ProjectDirs::from("", "", "memory-mcp")
+                .map(|dirs| dirs.data_dir().to_owned())
+                .context("failed to find a home directory; name a data directory with --data-dir or MEMORY_MCP_DATA_DIR")?,
+        };
+        Ok(Self { data_dir })
+    }
+
+    /// The database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data_dir.join("memory.db")
+    }
+
+    /// The cache file, which may be deleted at any time.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.data_dir.join("cache.redb")
+    }
+
+    /// Creates the data directory, for its owner's eyes only.
+    ///
+    /// # Errors
+    /// If it cannot be created, or is no directory.
+    pub(crate) fn create_data_dir(&self) -> anyhow::Result<()> {
+        create_private(&self.data_dir).with_context(|| {
+            format!(
+                "failed to create the data directory {}; choose another with --data-dir or MEMORY_MCP_DATA_DIR",
+                self.data_dir.display()
+            )
+        })
+    }
+}
+
+fn create_private(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}

@@ -1,0 +1,45 @@
+//! Results and errors of the use cases, as results of tools.
+
+use memory_core::error::{Error, Violation};
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The result of a tool: the value as structured content, and the same as text for clients that show only that.
+pub(crate) fn reply<T: Serialize>(value: &T) -> CallToolResult {
+    match serde_json::to_value(value) {
+        Ok(value) => CallToolResult::structured(value),
+        Err(error) => refusal("internal", &format!("failed to write the result: {error}"), &[]),
+    }
+}
+
+/// The result of a tool that could not do what it was asked. An agent reads it, so it says what to do.
+pub(crate) fn failure(error: &Error) -> CallToolResult {
+    let message = error.to_string();
+    match error {
+        Error::Invalid(violations) => refusal("invalid_arguments", &message, violations),
+        Error::NotFound { .. } => refusal("not_found", &message, &[]),
+        Error::AlreadyCompleted(_) => refusal("already_completed", &message, &[]),
+        Error::Store(_) => {
+            tracing::error!(%error, "a call failed");
+            refusal("storage", &message, &[])
+        }
+    }
+}
+
+/// The result for arguments that break the tool's schema.
+pub(crate) fn invalid(violations: Vec<Violation>) -> CallToolResult {
+    failure(&Error::Invalid(violations))
+}
+
+fn refusal(kind: &str, message: &str, violations: &[Violation]) -> CallToolResult {
+    let mut error = json!({"kind": kind, "message": message});
+    if !violations.is_empty() {
+        let field = |violation: &Violation| json!({"field": violation.field, "problem": violation.problem});
+        error["fields"] = Value::Array(violations.iter().map(field).collect());
+    }
+    let body = json!({ "error": error });
+    let mut result = CallToolResult::error(vec![ContentBlock::text(body.to_string())]);
+    result.structured_content = Some(body);
+    result
+}

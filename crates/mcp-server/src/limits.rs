@@ -1,0 +1,36 @@
+//! The bounds of the server: what it reads, what it answers, how long it waits.
+
+use std::time::Duration;
+
+/// Longest message that is read, in bytes, so that a client that never ends its line cannot fill the memory. It
+/// leaves room for a whole finished episode.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages waiting to be written before the next one has to wait.
+pub(crate) const OUTBOX_MESSAGES_MAX: usize = 64;
+/// How long requests already received may take after the input has ended.
+pub(crate) const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(30);
+/// How long background work may take to come to a good end when the server stops.
+pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// Budget of an answer to `query_memory` when the caller names none and asks for no more hits than the default,
+/// in tokens.
+pub(crate) const ANSWER_TOKENS_DEFAULT: usize = 1_500;
+/// Budget for each hit where the caller asks for more hits, in tokens.
+pub(crate) const HIT_TOKENS: usize = 300;
+/// Smallest budget that still holds an answer, in tokens.
+pub(crate) const ANSWER_TOKENS_MIN: usize = 200;
+/// Largest budget of an answer, in tokens; Claude Code moves what is larger into a file.
+pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
+/// Longest title of a hit, in characters.
+pub(crate) const TITLE_CHARS_MAX: usize = 120;
+
+/// How long a client may keep the list of tools and the server's description, in milliseconds. Neither changes
+/// while the process lives.
+pub(crate) const LIST_TTL_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// Episodes that an import stores in one transaction.
+pub(crate) const IMPORT_BATCH: usize = 64;
+/// Longest line that an import reads, in bytes.
+pub(crate) const IMPORT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bad lines of an import that are shown one by one.
+pub(crate) const IMPORT_PROBLEMS_SHOWN: usize = 20;

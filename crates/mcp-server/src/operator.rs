@@ -1,0 +1,142 @@
+//! What an operator is told: whether the parts work, and what they hold.
+
+use memory_core::job::JobCounts;
+use memory_core::port::{JobStore, StoreCounts, StoreError, StoreHealth};
+use serde::Serialize;
+
+use crate::telemetry::MetricsReport;
+use crate::wiring::App;
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// It works.
+    Ok,
+    /// It works, but somebody should look.
+    Degraded,
+    /// It does not work.
+    Failing,
+}
+
+/// One part of the system.
+#[derive(Debug, Serialize)]
+pub(crate) struct Component {
+    pub(crate) name: &'static str,
+    pub(crate) status: Status,
+    pub(crate) detail: String,
+}
+
+/// The result of `health_check`.
+#[derive(Debug, Serialize)]
+pub(crate) struct HealthReport {
+    /// The worst status of any part.
+    pub(crate) status: Status,
+    pub(crate) version: &'static str,
+    pub(crate) components: Vec<Component>,
+    pub(crate) metrics: HealthMetrics,
+}
+
+/// The numbers behind it.
+#[derive(Debug, Serialize)]
+pub(crate) struct HealthMetrics {
+    pub(crate) store: Option<WireCounts>,
+    pub(crate) jobs: Option<WireJobs>,
+    cache: WireCache,
+    /// Since the process started. Latencies are those inside the server, in milliseconds.
+    process: MetricsReport,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct WireCounts {
+    pub(crate) episodes: u64,
+    pub(crate) open_episodes: u64,
+    pub(crate) steps: u64,
+    pub(crate) notes: u64,
+    pub(crate) patterns: u64,
+    pub(crate) bytes: u64,
+    schema_version: u32,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct WireJobs {
+    pub(crate) queued: u64,
+    pub(crate) running: u64,
+    pub(crate) dead: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct WireCache {
+    hits: u64,
+    misses: u64,
+    evictions: u64,
+    failures: u64,
+}
+
+impl App {
+    /// Looks at every part; `detailed` also reads the whole database for damage and adds the latencies of each tool.
+    pub(crate) async fn health(&self, detailed: bool) -> HealthReport {
+        let counts = StoreHealth::counts(&self.store).await;
+        let jobs = JobStore::counts(&self.store).await;
+        let damage = if detailed { Some(self.store.check().await) } else { None };
+        let cache = self.cache.status();
+        let components = vec![
+            database(&counts, damage.as_ref()),
+            queue(&jobs),
+            Component { name: "cache", status: Status::Ok, detail: cache.backing.to_string() },
+        ];
+        let mut process = self.metrics.report();
+        if !detailed {
+            process.tools.clear();
+        }
+        HealthReport {
+            status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
+            version: env!("CARGO_PKG_VERSION"),
+            components,
+            metrics: HealthMetrics {
+                store: counts.ok().map(WireCounts::from),
+                jobs: jobs.ok().map(|JobCounts { queued, running, dead }| WireJobs { queued, running, dead }),
+                cache: WireCache {
+                    hits: cache.counts.hits,
+                    misses: cache.counts.misses,
+                    evictions: cache.counts.evictions,
+                    failures: cache.counts.failures,
+                },
+                process,
+            },
+        }
+    }
+}
+
+impl From<StoreCounts> for WireCounts {
+    fn from(counts: StoreCounts) -> Self {
+        let StoreCounts { episodes, open_episodes, steps, notes, patterns, bytes, schema_version } = counts;
+        Self { episodes, open_episodes, steps, notes, patterns, bytes, schema_version }
+    }
+}
+
+fn database(
+    counts: &Result<StoreCounts, StoreError>,
+    damage: Option<&Result<Vec<String>, StoreError>>,
+) -> Component {
+    let (status, detail) = match (counts, damage) {
+        (Err(error), _) | (_, Some(Err(error))) => (Status::Failing, error.to_string()),
+        (Ok(_), Some(Ok(damage))) if !damage.is_empty() => (Status::Failing, format!("damaged: {}", damage.join("; "))),
+        (Ok(counts), checked) => {
+            let checked = if checked.is_some() { ", looked through without finding damage" } else { "" };
+            (Status::Ok, format!("{} episodes, {} notes{checked}", counts.episodes, counts.notes))
+        }
+    };
+    Component { name: "database", status, detail }
+}
+
+fn queue(jobs: &Result<JobCounts, StoreError>) -> Component {
+    let (status, detail) = match jobs {
+        Err(error) => (Status::Failing, error.to_string()),
+        Ok(JobCounts { dead, .. }) if *dead > 0 => {
+            (Status::Degraded, format!("{dead} job(s) were given up; the log says why"))
+        }
+        Ok(JobCounts { queued, running, .. }) => (Status::Ok, format!("{} episode(s) left to learn from", queued + running)),
+    };
+    Component { name: "queue", status, detail }
+}

@@ -1,0 +1,82 @@
+//! Recording a task.
+
+use memory_core::error::Error;
+use memory_core::id::EpisodeId;
+use memory_core::limits::STEPS_PAGE_DEFAULT;
+use rmcp::handler::server::wrapper::Parameters;
+use rmcp::model::CallToolResult;
+use rmcp::{tool, tool_router};
+
+use super::answer;
+use crate::server::Server;
+use crate::wire::answer::WireHit;
+use crate::wire::episode::{
+    AddStepArgs, AddStepResult, CompleteEpisodeArgs, CompleteEpisodeResult, CreateEpisodeArgs, CreateEpisodeResult,
+    GetEpisodeArgs, WireEpisode, WireReward, state,
+};
+use crate::wire::parse::id;
+
+#[tool_router(router = episode_tools, vis = "pub(crate)")]
+impl Server {
+    /// Record a task. Finished: give steps, outcome and summary in this one call. Just beginning: leave out the outcome,
+    /// add steps later. Returns its id and similar earlier episodes.
+    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    async fn create_episode(&self, Parameters(args): Parameters<CreateEpisodeArgs>) -> CallToolResult {
+        answer(self.create(args).await)
+    }
+
+    /// Add a step to an open episode: one tool call and what came of it.
+    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    async fn add_episode_step(&self, Parameters(args): Parameters<AddStepArgs>) -> CallToolResult {
+        answer(self.add_step(args).await)
+    }
+
+    /// Finish an open episode. Returns its reward and what can be read off its steps; patterns are learned from it in
+    /// the background.
+    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    async fn complete_episode(&self, Parameters(args): Parameters<CompleteEpisodeArgs>) -> CallToolResult {
+        answer(self.complete(args).await)
+    }
+
+    /// One episode in full, its steps in pages.
+    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    async fn get_episode(&self, Parameters(args): Parameters<GetEpisodeArgs>) -> CallToolResult {
+        answer(self.page(args).await)
+    }
+}
+
+impl Server {
+    async fn create(&self, args: CreateEpisodeArgs) -> Result<CreateEpisodeResult, Error> {
+        let created = self.app.memory.create(args.parse()?).await?;
+        Ok(CreateEpisodeResult {
+            episode_id: created.id.to_string(),
+            state: state(created.head.completion.is_some()),
+            existing: created.existing,
+            job_id: created.job.map(|id| id.to_string()),
+            similar: created.similar.iter().map(WireHit::pointer).collect(),
+        })
+    }
+
+    async fn add_step(&self, args: AddStepArgs) -> Result<AddStepResult, Error> {
+        let (episode_id, step) = args.parse()?;
+        let step = self.app.memory.add_step(id("episode_id", &episode_id)?, step).await?;
+        Ok(AddStepResult { step })
+    }
+
+    async fn complete(&self, args: CompleteEpisodeArgs) -> Result<CompleteEpisodeResult, Error> {
+        let (episode_id, ending) = args.parse();
+        let (completion, job) = self.app.memory.complete(id("episode_id", &episode_id)?, ending).await?;
+        Ok(CompleteEpisodeResult {
+            reward: WireReward::from(&completion.reward),
+            reflection: completion.reflection.text(),
+            job_id: job.to_string(),
+        })
+    }
+
+    async fn page(&self, args: GetEpisodeArgs) -> Result<WireEpisode, Error> {
+        let id: EpisodeId = id("episode_id", &args.episode_id)?;
+        let episode = self.app.memory.episode(id).await?;
+        let limit = args.steps_limit.unwrap_or(STEPS_PAGE_DEFAULT);
+        Ok(WireEpisode::page(episode, args.steps_from.unwrap_or(1), limit))
+    }
+}

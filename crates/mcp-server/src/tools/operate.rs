@@ -1,0 +1,27 @@
+//! For the operator.
+
+use rmcp::handler::server::wrapper::Parameters;
+use rmcp::model::CallToolResult;
+use rmcp::{tool, tool_router};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::fault::reply;
+use crate::server::Server;
+
+/// Arguments of `health_check`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HealthCheckArgs {
+    /// Also look the whole database through for damage and report latencies.
+    detailed: Option<bool>,
+}
+
+#[tool_router(router = operate_tools, vis = "pub(crate)")]
+impl Server {
+    /// Whether the memory works, and what it holds.
+    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    async fn health_check(&self, Parameters(args): Parameters<HealthCheckArgs>) -> CallToolResult {
+        reply(&self.app.health(args.detailed.unwrap_or(false)).await)
+    }
+}

@@ -1,0 +1,484 @@
+//! Arguments and results of the tools about episodes and notes.
+
+use std::collections::BTreeMap;
+
+use memory_core::episode::{Brief, Episode, NewStep, Outcome, Scope, Step, StepResult};
+use memory_core::error::Error;
+use memory_core::memory::{NewEnding, NewEpisode, NewNote};
+use memory_core::note::Layer;
+use memory_core::reward::Reward;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::answer::WireHit;
+use super::parse::{Violations, non_blank, text};
+use super::round;
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum WireOutcome {
+    Success,
+    Partial,
+    Failure,
+    Abandoned,
+}
+
+impl From<WireOutcome> for Outcome {
+    fn from(outcome: WireOutcome) -> Self {
+        match outcome {
+            WireOutcome::Success => Self::Success,
+            WireOutcome::Partial => Self::Partial,
+            WireOutcome::Failure => Self::Failure,
+            WireOutcome::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+impl From<Outcome> for WireOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => Self::Success,
+            Outcome::Partial => Self::Partial,
+            Outcome::Failure => Self::Failure,
+            Outcome::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+/// Any JSON; what is no string is kept as JSON text.
+fn any_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": ["string", "object", "array", "number", "boolean"]})
+}
+
+/// One tool call and what came of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct StepArgs {
+    /// Name of the tool or command.
+    pub(crate) tool: String,
+    /// What it was meant to do.
+    action: Option<String>,
+    /// Its arguments.
+    #[serde(default)]
+    #[schemars(schema_with = "any_json")]
+    args: Value,
+    /// What it returned; the telling part is enough.
+    #[serde(default)]
+    #[schemars(schema_with = "any_json")]
+    observation: Value,
+    /// Whether it worked; by default, whether `error` is empty.
+    ok: Option<bool>,
+    /// The error, if it failed.
+    error: Option<String>,
+    /// How long it took, in ms.
+    duration_ms: Option<u64>,
+    /// Your id for the step; repeating it changes nothing.
+    external_id: Option<String>,
+}
+
+impl StepArgs {
+    /// The step; what is wrong with it goes to `violations`, with `at` before the field's name.
+    pub(crate) fn parse(self, at: &str, violations: &mut Violations) -> NewStep {
+        let error = non_blank(self.error);
+        if self.ok == Some(true) && error.is_some() {
+            violations.add(format!("{at}ok"), "is true although `error` is given; leave one of them out");
+        }
+        let result = match (self.ok, error) {
+            (Some(false), error) => StepResult::Failed { error: error.unwrap_or_default() },
+            (_, Some(error)) => StepResult::Failed { error },
+            (_, None) => StepResult::Succeeded,
+        };
+        NewStep {
+            external_id: self.external_id,
+            tool: self.tool,
+            action: non_blank(self.action),
+            args: text(self.args),
+            observation: text(self.observation),
+            result,
+            duration_ms: self.duration_ms,
+        }
+    }
+}
+
+/// Arguments of `create_episode`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateEpisodeArgs {
+    /// The task, in the words it was given in.
+    task: String,
+    /// Field of work; dots make it hierarchical: coding.python.
+    domain: Option<String>,
+    /// Repository or product.
+    project: Option<String>,
+    /// Kind of task: bugfix, refactoring …
+    task_type: Option<String>,
+    /// Labels.
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+    /// Anything else worth knowing, by name.
+    #[serde(default)]
+    context: Option<Map<String, Value>>,
+    /// Your id for it; the episode of that id, if there is one, is returned unchanged.
+    external_id: Option<String>,
+    /// What was done, in order.
+    #[serde(default)]
+    steps: Option<Vec<StepArgs>>,
+    /// Give it if the task is finished; leave it out to add steps later.
+    outcome: Option<WireOutcome>,
+    /// What was done and learned, in a few sentences (with `outcome`).
+    summary: Option<String>,
+    /// Your own measure of success (with `outcome`).
+    #[schemars(range(min = 0, max = 1))]
+    reward: Option<f64>,
+    /// When the work started, RFC 3339; default now.
+    started_at: Option<String>,
+}
+
+impl CreateEpisodeArgs {
+    pub(crate) fn parse(self) -> Result<NewEpisode, Error> {
+        let mut violations = Violations::default();
+        let started_at = violations.time("started_at", self.started_at.as_deref());
+        let steps = self.steps.unwrap_or_default().into_iter().enumerate();
+        let steps = steps.map(|(index, step)| step.parse(&format!("steps[{index}]."), &mut violations)).collect();
+        let summary = non_blank(self.summary);
+        if self.outcome.is_none() {
+            for (field, given) in [("summary", summary.is_some()), ("reward", self.reward.is_some())] {
+                if given {
+                    violations.add(field, "needs `outcome`: say how the episode ended, or leave it out until it has");
+                }
+            }
+        }
+        violations.finish()?;
+        let ending = self.outcome.map(|outcome| NewEnding {
+            outcome: Some(outcome.into()),
+            summary,
+            reward: self.reward,
+            artifacts: Vec::new(),
+        });
+        let brief = Brief {
+            task: self.task,
+            scope: Scope { domain: non_blank(self.domain), project: non_blank(self.project) },
+            task_type: non_blank(self.task_type),
+            tags: self.tags.unwrap_or_default(),
+            context: context(self.context.unwrap_or_default()),
+        };
+        Ok(NewEpisode { external_id: non_blank(self.external_id), brief, started_at, steps, ending })
+    }
+}
+
+/// A JSON object as named texts.
+pub(crate) fn context(object: Map<String, Value>) -> BTreeMap<String, String> {
+    object.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+/// Result of `create_episode`.
+#[derive(Debug, Serialize)]
+pub(crate) struct CreateEpisodeResult {
+    pub(crate) episode_id: String,
+    /// `open` or `completed`.
+    pub(crate) state: &'static str,
+    /// Whether the episode was there already under its external id, so that nothing was stored.
+    pub(crate) existing: bool,
+    /// The extraction job of a finished episode.
+    pub(crate) job_id: Option<String>,
+    pub(crate) similar: Vec<WireHit>,
+}
+
+/// Arguments of `add_episode_step`. The fields of a step are repeated here because `deny_unknown_fields` and
+/// `flatten` exclude each other in serde.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddStepArgs {
+    /// The open episode.
+    pub(crate) episode_id: String,
+    /// Name of the tool or command.
+    tool: String,
+    /// What it was meant to do.
+    action: Option<String>,
+    /// Its arguments.
+    #[serde(default)]
+    #[schemars(schema_with = "any_json")]
+    args: Value,
+    /// What it returned; the telling part is enough.
+    #[serde(default)]
+    #[schemars(schema_with = "any_json")]
+    observation: Value,
+    /// Whether it worked; by default, whether `error` is empty.
+    ok: Option<bool>,
+    /// The error, if it failed.
+    error: Option<String>,
+    /// How long it took, in ms.
+    duration_ms: Option<u64>,
+    /// Your id for the step; repeating it changes nothing.
+    external_id: Option<String>,
+}
+
+impl AddStepArgs {
+    /// The episode's id as given, and the step.
+    pub(crate) fn parse(self) -> Result<(String, NewStep), Error> {
+        let Self { episode_id, tool, action, args, observation, ok, error, duration_ms, external_id } = self;
+        let step = StepArgs { tool, action, args, observation, ok, error, duration_ms, external_id };
+        let mut violations = Violations::default();
+        let step = step.parse("", &mut violations);
+        violations.finish()?;
+        Ok((episode_id, step))
+    }
+}
+
+/// Result of `add_episode_step`.
+#[derive(Debug, Serialize)]
+pub(crate) struct AddStepResult {
+    /// The step's number, from 1.
+    pub(crate) step: u32,
+}
+
+/// Arguments of `complete_episode`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteEpisodeArgs {
+    /// The open episode.
+    pub(crate) episode_id: String,
+    /// How it ended.
+    outcome: WireOutcome,
+    /// What was done and learned, in a few sentences.
+    summary: Option<String>,
+    /// Your own measure of success.
+    #[schemars(range(min = 0, max = 1))]
+    reward: Option<f64>,
+    /// Files, pull requests, links that it produced.
+    #[serde(default)]
+    artifacts: Option<Vec<String>>,
+}
+
+impl CompleteEpisodeArgs {
+    pub(crate) fn parse(self) -> (String, NewEnding) {
+        let ending = NewEnding {
+            outcome: Some(self.outcome.into()),
+            summary: non_blank(self.summary),
+            reward: self.reward,
+            artifacts: self.artifacts.unwrap_or_default(),
+        };
+        (self.episode_id, ending)
+    }
+}
+
+/// Result of `complete_episode`.
+#[derive(Debug, Serialize)]
+pub(crate) struct CompleteEpisodeResult {
+    pub(crate) reward: WireReward,
+    pub(crate) reflection: String,
+    pub(crate) job_id: String,
+}
+
+/// A reward and what it was computed from.
+#[derive(Debug, Serialize)]
+pub(crate) struct WireReward {
+    total: Option<f64>,
+    parts: WireRewardParts,
+}
+
+#[derive(Debug, Serialize)]
+struct WireRewardParts {
+    given: Option<f64>,
+    outcome: Option<f64>,
+    steps_ok: Option<f64>,
+}
+
+impl From<&Reward> for WireReward {
+    fn from(reward: &Reward) -> Self {
+        let parts = WireRewardParts {
+            given: reward.parts.given.map(round),
+            outcome: reward.parts.outcome,
+            steps_ok: reward.parts.steps_ok.map(round),
+        };
+        Self { total: reward.total.map(round), parts }
+    }
+}
+
+/// Arguments of `get_episode`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetEpisodeArgs {
+    pub(crate) episode_id: String,
+    /// Number of the first step to return, default 1.
+    #[schemars(range(min = 1))]
+    pub(crate) steps_from: Option<u32>,
+    /// How many steps to return, default 50.
+    #[schemars(range(min = 0, max = 200))]
+    pub(crate) steps_limit: Option<usize>,
+}
+
+/// Result of `get_episode`: the episode with one page of its steps.
+#[derive(Debug, Serialize)]
+pub(crate) struct WireEpisode {
+    episode_id: String,
+    external_id: Option<String>,
+    task: String,
+    domain: Option<String>,
+    project: Option<String>,
+    task_type: Option<String>,
+    tags: Vec<String>,
+    context: BTreeMap<String, String>,
+    state: &'static str,
+    started_at: String,
+    completed_at: Option<String>,
+    outcome: Option<WireOutcome>,
+    summary: Option<String>,
+    artifacts: Vec<String>,
+    reward: Option<WireReward>,
+    reflection: Option<String>,
+    step_count: u32,
+    steps: Vec<WireStep>,
+    /// `steps_from` of the next page; null on the last one.
+    next_steps_from: Option<u32>,
+}
+
+/// One step of an episode.
+#[derive(Debug, Serialize)]
+pub(crate) struct WireStep {
+    step: u32,
+    at: String,
+    external_id: Option<String>,
+    tool: String,
+    action: Option<String>,
+    args: Option<String>,
+    observation: Option<String>,
+    ok: bool,
+    error: Option<String>,
+    duration_ms: Option<u64>,
+}
+
+impl From<Step> for WireStep {
+    fn from(step: Step) -> Self {
+        let Step { number, at, call } = step;
+        let error = call.error().map(str::to_owned);
+        Self {
+            step: number,
+            at: at.to_string(),
+            external_id: call.external_id,
+            tool: call.tool,
+            action: call.action,
+            args: call.args,
+            observation: call.observation,
+            ok: error.is_none(),
+            error,
+            duration_ms: call.duration_ms,
+        }
+    }
+}
+
+/// The name of an episode's state.
+pub(crate) fn state(completed: bool) -> &'static str {
+    if completed { "completed" } else { "open" }
+}
+
+impl WireEpisode {
+    /// The episode with `limit` steps from number `from` on.
+    pub(crate) fn page(episode: Episode, from: u32, limit: usize) -> Self {
+        let Episode { head, steps } = episode;
+        let last = steps.last().map_or(0, |step| step.number);
+        let page: Vec<Step> = steps.into_iter().filter(|step| step.number >= from).take(limit).collect();
+        let next = page.last().map(|step| step.number + 1).filter(|next| *next <= last);
+        let Brief { task, scope, task_type, tags, context } = head.brief;
+        let completion = head.completion;
+        Self {
+            episode_id: head.id.to_string(),
+            external_id: head.external_id,
+            task,
+            domain: scope.domain,
+            project: scope.project,
+            task_type,
+            tags,
+            context,
+            state: state(completion.is_some()),
+            started_at: head.started_at.to_string(),
+            completed_at: completion.as_ref().map(|completion| completion.at.to_string()),
+            outcome: completion.as_ref().and_then(|completion| completion.outcome).map(Into::into),
+            reward: completion.as_ref().map(|completion| WireReward::from(&completion.reward)),
+            reflection: completion.as_ref().map(|completion| completion.reflection.text()),
+            artifacts: completion.as_ref().map(|completion| completion.artifacts.clone()).unwrap_or_default(),
+            summary: completion.and_then(|completion| completion.summary),
+            step_count: head.step_count,
+            steps: page.into_iter().map(WireStep::from).collect(),
+            next_steps_from: next,
+        }
+    }
+}
+
+/// How long a note is meant to live.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum WireLayer {
+    ShortTerm,
+    LongTerm,
+}
+
+/// One name or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Names {
+    One(String),
+    Several(Vec<String>),
+}
+
+fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": ["string", "array"], "items": {"type": "string"}})
+}
+
+/// Arguments of `remember`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RememberArgs {
+    /// The fact or preference.
+    text: String,
+    /// Field of work it holds for.
+    domain: Option<String>,
+    /// Repository or product it holds for.
+    project: Option<String>,
+    /// long_term (default), or short_term for the work at hand.
+    layer: Option<WireLayer>,
+    /// Labels.
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+    /// Your id for it; a later note of the same id replaces this one.
+    external_id: Option<String>,
+    /// Ids of the notes that it replaces.
+    #[serde(default)]
+    #[schemars(schema_with = "names")]
+    supersedes: Option<Names>,
+}
+
+impl RememberArgs {
+    pub(crate) fn parse(self) -> NewNote {
+        let layer = match self.layer {
+            None => Layer::default(),
+            Some(WireLayer::ShortTerm) => Layer::ShortTerm,
+            Some(WireLayer::LongTerm) => Layer::LongTerm,
+        };
+        let supersedes = match self.supersedes {
+            None => Vec::new(),
+            Some(Names::One(name)) => vec![name],
+            Some(Names::Several(names)) => names,
+        };
+        NewNote {
+            text: self.text,
+            external_id: non_blank(self.external_id),
+            scope: Scope { domain: non_blank(self.domain), project: non_blank(self.project) },
+            layer,
+            tags: self.tags.unwrap_or_default(),
+            supersedes,
+        }
+    }
+}
+
+/// Result of `remember`.
+#[derive(Debug, Serialize)]
+pub(crate) struct RememberResult {
+    pub(crate) note_id: String,
+    pub(crate) superseded: Vec<String>,
+}

@@ -1,0 +1,66 @@
+//! From arguments, whose shape the schema has checked, to the domain. What a schema cannot say (a date that exists,
+//! an id that is one) is checked here, all of it before anything is reported.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use memory_core::error::{Error, Violation};
+use serde_json::Value;
+use std::str::FromStr;
+
+/// Collects what is wrong with the arguments.
+#[derive(Default)]
+pub(crate) struct Violations(Vec<Violation>);
+
+impl Violations {
+    pub(crate) fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(Violation { field: field.into(), problem: problem.into() });
+    }
+
+    /// `Ok` if nothing was wrong.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+
+    /// Reads a time: RFC 3339, or a date, which means its first moment in UTC.
+    pub(crate) fn time(&mut self, field: &str, text: Option<&str>) -> Option<Timestamp> {
+        let text = text?;
+        let time = text.parse::<Timestamp>().ok().or_else(|| {
+            let date: Date = text.parse().ok()?;
+            date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        });
+        if time.is_none() {
+            let problem = "must be a time such as 2026-01-31T12:00:00Z, or a date such as 2026-01-31";
+            self.add(field, format!("{problem}, not {}", super::excerpt(&format!("{text:?}"), 60)));
+        }
+        time
+    }
+}
+
+/// Reads an id.
+///
+/// # Errors
+/// [`Error::Invalid`] if the text is no id.
+pub(crate) fn id<T: FromStr>(field: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| {
+        let problem = format!(
+            "must be an id such as 0198c0de-7a3b-7c4d-8e5f-0123456789ab, not {}",
+            super::excerpt(&format!("{text:?}"), 60)
+        );
+        Error::Invalid(vec![Violation { field: field.to_owned(), problem }])
+    })
+}
+
+/// A JSON value as text: a string as it is, anything else as JSON.
+pub(crate) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+/// A text that says nothing is no text.
+pub(crate) fn non_blank(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}

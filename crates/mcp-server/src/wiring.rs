@@ -1,0 +1,99 @@
+//! The composition root: opens the adapters, joins them to the domain, owns the background worker.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use cache_redb::Cache;
+use jiff::Timestamp;
+use learning_queue::{Waker, Worker, WorkerHandle};
+use memory_core::event::EventHandler;
+use memory_core::extract::Registry;
+use memory_core::memory::Memory;
+use memory_core::port::{Ports, Source};
+use storage_turso::TursoStore;
+use uuid::Uuid;
+
+use crate::config::Settings;
+use crate::limits::SHUTDOWN_WAIT;
+use crate::telemetry::Metrics;
+
+/// Everything that runs.
+pub(crate) struct App {
+    /// The use cases.
+    pub(crate) memory: Memory,
+    /// What happened since the start.
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: TursoStore,
+    pub(crate) cache: Arc<Cache>,
+    worker: Mutex<Option<WorkerHandle>>,
+}
+
+/// The clock of the machine.
+struct SystemSource;
+
+impl Source for SystemSource {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+impl App {
+    /// Opens the memory and starts the background worker.
+    ///
+    /// # Errors
+    /// If the data directory or the database in it cannot be used; the message says why and what to do.
+    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Arc<Self>> {
+        settings.create_data_dir()?;
+        let database = settings.database();
+        let store = TursoStore::open(&database).await.context("failed to open the memory")?;
+        let shared = Arc::new(store.clone());
+        let source: Arc<dyn Source> = Arc::new(SystemSource);
+        let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
+        let metrics = Arc::new(Metrics::default());
+        let waker = Arc::new(Waker::default());
+        let worker = Worker {
+            jobs: shared.clone(),
+            episodes: shared.clone(),
+            patterns: shared.clone(),
+            registry: Arc::new(Registry::default()),
+            source: source.clone(),
+            handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
+            waker: waker.clone(),
+        };
+        let ports = Ports {
+            episodes: Arc::new(cache.episodes(shared.clone())),
+            notes: shared.clone(),
+            index: shared.clone(),
+            patterns: shared.clone(),
+            changes: shared,
+            answers: cache.clone(),
+            source,
+        };
+        let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), waker];
+        let worker = Mutex::new(Some(worker.spawn()));
+        Ok(Arc::new(Self { memory: Memory::new(ports, handlers), metrics, store, cache, worker }))
+    }
+
+    /// Waits until nothing is left to learn from what is stored.
+    pub(crate) async fn learn_all(&self) {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            worker.drain().await;
+            *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+        }
+    }
+
+    /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
+    pub(crate) async fn close(&self) {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            worker.shutdown(SHUTDOWN_WAIT).await;
+        }
+        self.cache.flush();
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,23 @@
+//! The contract of every store, kept by this one.
+
+use std::sync::Arc;
+
+use storage_turso::TursoStore;
+use testkit::Stores;
+
+async fn fresh() -> Stores {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = Arc::new(TursoStore::open(&dir.path().join("memory.db")).await.expect("a new database"));
+    Stores {
+        episodes: store.clone(),
+        notes: store.clone(),
+        index: store.clone(),
+        patterns: store.clone(),
+        jobs: store.clone(),
+        changes: store.clone(),
+        health: store,
+        keep: Some(Arc::new(dir)),
+    }
+}
+
+testkit::contract!(fresh);

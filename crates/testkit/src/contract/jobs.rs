@@ -1,0 +1,150 @@
+//! The queue of background jobs.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use memory_core::episode::Outcome;
+use memory_core::id::EpisodeId;
+use memory_core::job::{JobCounts, Priority, Retry};
+use memory_core::memory::{NewEnding, NewEpisode};
+use memory_core::port::Source;
+
+use super::{add, claim, claim_one, later, record};
+use crate::episode::{completion_insertion, finished, insertion, job, ok, open};
+use crate::{Stores, TestSource};
+
+fn success() -> NewEpisode {
+    finished("a task", Outcome::Success, vec![ok("a"), ok("b")])
+}
+
+async fn counts(stores: &Stores) -> JobCounts {
+    stores.jobs.counts().await.expect("counts")
+}
+
+/// An open episode queues none.
+pub async fn finished_episodes_queue_one_job_each(stores: Stores) {
+    let source = TestSource::default();
+    let id = add(&stores, &source, open("a task")).await;
+    assert_eq!(counts(&stores).await, JobCounts::default());
+    assert_eq!(claim(&stores, &source).await, []);
+    let episode = stores.episodes.get(id).await.expect("a read").expect("the episode");
+    let end = completion_insertion(&source, &episode, NewEnding::default());
+    stores.episodes.complete(id, end.clone()).await.expect("completed");
+    assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    let claimed = claim_one(&stores, &source).await;
+    assert_eq!((claimed.id, claimed.episode_id, claimed.attempt), (end.job.id, id, 1));
+    let whole = add(&stores, &source, success()).await;
+    assert_eq!(claim_one(&stores, &source).await.episode_id, whole);
+}
+
+/// Whatever the order in which they were queued, the most urgent come first.
+pub async fn urgent_jobs_are_claimed_first(stores: Stores) {
+    let source = TestSource::default();
+    let batch = [0.1, 0.9, 0.5, 0.7, 0.0, 1.0].map(|weight| {
+        let mut insertion = insertion(&source, success());
+        insertion.job = Some(job(&source, weight));
+        insertion
+    });
+    stores.episodes.insert(batch.to_vec()).await.expect("stored");
+    let mut lanes = Vec::new();
+    for max in [1, 2, 100] {
+        let claimed = stores.jobs.claim(max, source.now(), later(&source, 60)).await.expect("claimed");
+        assert!(claimed.len() <= max);
+        lanes.extend(claimed.into_iter().map(|job| job.priority));
+    }
+    use Priority::{Critical, High, Low, Normal};
+    assert_eq!(lanes, [Critical, Critical, High, Normal, Low, Low]);
+    assert_eq!(stores.jobs.claim(0, source.now(), later(&source, 60)).await, Ok(vec![]));
+}
+
+/// Two workers never hold one job, not even when they ask at the same time.
+pub async fn a_claimed_job_is_not_given_twice(stores: Stores) {
+    let source = TestSource::default();
+    let mut expected = BTreeSet::new();
+    for _ in 0..10 {
+        expected.insert(add(&stores, &source, success()).await);
+    }
+    let take = || stores.jobs.claim(3, source.now(), later(&source, 60));
+    let taken = join_all((0..4).map(|_| take())).await;
+    let claimed: Vec<EpisodeId> =
+        taken.into_iter().flat_map(|claimed| claimed.expect("claimed")).map(|job| job.episode_id).collect();
+    assert_eq!(claimed.len(), 10);
+    assert_eq!(BTreeSet::from_iter(claimed), expected);
+    assert_eq!(claim(&stores, &source).await, []);
+    assert_eq!(counts(&stores).await, JobCounts { running: 10, ..JobCounts::default() });
+}
+
+/// A job whose holder died is given to the next one, as a further attempt.
+pub async fn a_job_is_due_again_when_its_lease_ends(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let first = claim_one(&stores, &source).await;
+    source.set(later(&source, 59));
+    assert_eq!(claim(&stores, &source).await, []);
+    source.set(later(&source, 1));
+    let second = claim_one(&stores, &source).await;
+    assert_eq!((second.id, second.attempt), (first.id, 2));
+    assert_eq!(claim(&stores, &source).await, []);
+}
+
+/// A job is not tried again before its time.
+pub async fn a_failed_job_waits_until_its_retry(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let first = claim_one(&stores, &source).await;
+    let retry = later(&source, 10);
+    stores.jobs.fail(first, "it's \"broken\" 日本".into(), Retry::At(retry)).await.expect("noted");
+    assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    source.set(later(&source, 9));
+    assert_eq!(claim(&stores, &source).await, []);
+    source.set(retry);
+    let second = claim_one(&stores, &source).await;
+    assert_eq!((second.id, second.attempt), (first.id, 2));
+    record(&stores, &source, second, vec![]).await;
+    assert_eq!(counts(&stores).await, JobCounts::default());
+}
+
+/// A dead letter is counted and never given out.
+pub async fn a_job_given_up_stays_as_a_dead_letter(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let job = claim_one(&stores, &source).await;
+    stores.jobs.fail(job, "hopeless".into(), Retry::Never).await.expect("noted");
+    assert_eq!(counts(&stores).await, JobCounts { dead: 1, ..JobCounts::default() });
+    source.set(later(&source, 1_000_000));
+    assert_eq!(claim(&stores, &source).await, []);
+    assert_eq!(stores.jobs.next_due().await, Ok(None));
+}
+
+/// A worker that was too slow changes nothing for the one that holds the job now, and cannot bring back a job that
+/// was finished.
+pub async fn a_lost_lease_has_no_say(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let slow = claim_one(&stores, &source).await;
+    source.set(later(&source, 61));
+    let quick = claim_one(&stores, &source).await;
+    let _ = stores.jobs.fail(slow, "too late".into(), Retry::Never).await;
+    assert_eq!(counts(&stores).await, JobCounts { running: 1, ..JobCounts::default() });
+    record(&stores, &source, quick, vec![]).await;
+    let _ = stores.jobs.fail(slow, "far too late".into(), Retry::At(source.now())).await;
+    let _ = stores.jobs.fail(quick, "finished".into(), Retry::At(source.now())).await;
+    assert_eq!(counts(&stores).await, JobCounts::default());
+}
+
+/// A worker may sleep until then and miss nothing.
+pub async fn next_due_is_the_earliest_of_waiting_and_held(stores: Stores) {
+    let source = TestSource::default();
+    assert_eq!(stores.jobs.next_due().await, Ok(None));
+    add(&stores, &source, success()).await;
+    add(&stores, &source, success()).await;
+    let next = stores.jobs.next_due().await.expect("a read").expect("a job waits");
+    assert!(next <= source.now(), "a new job is due at once");
+    let claimed = claim(&stores, &source).await;
+    assert_eq!(stores.jobs.next_due().await, Ok(Some(later(&source, 60))));
+    let retry = later(&source, 7);
+    stores.jobs.fail(claimed[0], "no".into(), Retry::At(retry)).await.expect("noted");
+    assert_eq!(stores.jobs.next_due().await, Ok(Some(retry)));
+    source.set(retry);
+    assert_eq!(claim(&stores, &source).await.len(), 1, "what is said to be due is due");
+}
