@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 
-use redb::{Database, Durability, Error, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
 
+use crate::file::Failure;
 use crate::limits::Limits;
 
 const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
@@ -36,7 +40,6 @@ pub(crate) enum Changed {
 pub(crate) struct Entries {
     db: Database,
     limits: Limits,
-    bytes_max: u64,
     uses: HashMap<Vec<u8>, Use>,
     bytes: u64,
     tick: u64,
@@ -44,21 +47,23 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Takes over a database; `None` if it is the copy of another store or was written by another program.
-    pub(crate) fn open(
-        db: Database,
-        stamp: &str,
-        limits: Limits,
-        bytes_max: u64,
-    ) -> Result<Option<Self>, Error> {
-        let mut entries = Self { db, limits, bytes_max, uses: HashMap::new(), bytes: 0, tick: 0, synced: 0 };
-        let known = entries.db.begin_read()?.list_tables()?.next().is_some();
-        if !known {
-            entries.create(stamp)?;
-        } else if !entries.load(stamp)? {
-            return Ok(None);
+    /// Entries in `db`, to be taken over before use.
+    pub(crate) fn new(db: Database, limits: Limits) -> Self {
+        Self { db, limits, uses: HashMap::new(), bytes: 0, tick: 0, synced: 0 }
+    }
+
+    /// Takes over what the database holds, if it is sound and of this stamp; an empty one gets the stamp.
+    pub(crate) fn take_over(&mut self, stamp: &str) -> Result<(), Failure> {
+        // redb trusts its pages and aborts the whole process over some damaged ones, which nothing can catch. The
+        // check takes about a millisecond a megabyte.
+        if !self.db.check_integrity().map_err(Error::from)? {
+            return Err(Failure::Damaged);
         }
-        Ok(Some(entries))
+        let read = self.db.begin_read().map_err(Error::from)?;
+        if read.list_tables().map_err(Error::from)?.next().is_none() {
+            return Ok(self.create(stamp)?);
+        }
+        if self.load(&read, stamp)? { Ok(()) } else { Err(Failure::Foreign) }
     }
 
     fn create(&self, stamp: &str) -> Result<(), Error> {
@@ -70,8 +75,7 @@ impl Entries {
         Ok(txn.commit()?)
     }
 
-    fn load(&mut self, stamp: &str) -> Result<bool, Error> {
-        let txn = self.db.begin_read()?;
+    fn load(&mut self, txn: &ReadTransaction, stamp: &str) -> Result<bool, Error> {
         if txn.open_table(STAMP)?.get(())?.is_none_or(|found| found.value() != stamp) {
             return Ok(false);
         }
@@ -109,13 +113,14 @@ impl Entries {
     /// others had to go. If the entries have moved on since, the value may have been overtaken: it is not kept.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], synced: u64) -> Result<u64, Error> {
         let bytes = (key.len() + value.len()) as u64;
-        if synced != self.synced || value.len() > self.limits.value_bytes_max || bytes > self.bytes_max {
+        if synced != self.synced || value.len() > self.limits.value_bytes_max || bytes > self.limits.bytes_max
+        {
             return Ok(0);
         }
         let txn = self.begin()?;
         self.remove(&txn, key)?;
         let mut evicted = 0;
-        while self.uses.len() >= self.limits.entries_max || self.bytes + bytes > self.bytes_max {
+        while self.uses.len() >= self.limits.entries_max || self.bytes + bytes > self.limits.bytes_max {
             let Some(oldest) = self.uses.iter().min_by_key(|(_, used)| used.tick) else { break };
             let oldest = oldest.0.clone();
             self.remove(&txn, &oldest)?;
@@ -130,12 +135,15 @@ impl Entries {
         Ok(evicted)
     }
 
-    /// Removes entries and returns how many there were.
-    pub(crate) fn evict(&mut self, keys: &[Vec<u8>]) -> Result<u64, Error> {
+    /// Removes an entry and returns how many there were, one or none.
+    pub(crate) fn evict(&mut self, key: &[u8]) -> Result<u64, Error> {
+        if !self.uses.contains_key(key) {
+            return Ok(0);
+        }
         let txn = self.begin()?;
-        let evicted = self.remove_all(&txn, keys)?;
+        self.remove(&txn, key)?;
         txn.commit()?;
-        Ok(evicted)
+        Ok(1)
     }
 
     /// Makes the entries true up to `to`, given what changed after `from`, and returns how many had to go.
@@ -174,16 +182,11 @@ impl Entries {
     /// over old entries would make them look true.
     fn drop_and_mark(&mut self, keys: &[Vec<u8>], to: u64) -> Result<u64, Error> {
         let txn = self.begin()?;
-        let evicted = self.remove_all(&txn, keys)?;
+        let before = self.uses.len();
+        keys.iter().try_for_each(|key| self.remove(&txn, key))?;
         txn.open_table(SYNCED)?.insert((), to)?;
         txn.commit()?;
         self.synced = to;
-        Ok(evicted)
-    }
-
-    fn remove_all(&mut self, txn: &WriteTransaction, keys: &[Vec<u8>]) -> Result<u64, Error> {
-        let before = self.uses.len();
-        keys.iter().try_for_each(|key| self.remove(txn, key))?;
         Ok((before - self.uses.len()) as u64)
     }
 

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 pub(crate) use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
-use memory_core::episode::{Brief, Episode, EpisodeHead, NewStep, Scope, Step, StepResult};
-use memory_core::id::EpisodeId;
+use memory_core::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Scope, Step, StepResult};
+use memory_core::id::{EpisodeId, JobId};
+use memory_core::job::NewJob;
 use memory_core::port::{
     Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion,
     StoreError,
 };
+use memory_core::reflection::Reflection;
 use memory_core::retrieve::Found;
+use memory_core::reward::Reward;
 use uuid::Uuid;
 
 use crate::Cache;
@@ -22,10 +25,9 @@ use crate::limits::Limits;
 
 pub(crate) const LIMITS: Limits = Limits {
     entries_max: 4,
-    file_entries_bytes_max: 100_000,
-    memory_entries_bytes_max: 50_000,
+    bytes_max: 100_000,
     value_bytes_max: 60_000,
-    file_bytes_max: 4 << 20,
+    file_bytes_max: 2 << 20,
     page_cache_bytes_max: 1 << 20,
     changes_max: 8,
     answer_age_max: SignedDuration::from_mins(15),
@@ -62,6 +64,20 @@ impl Bench {
     pub(crate) fn append(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<u32, StoreError> {
         let step = StepInsertion { step: call(), terms: Vec::new(), at: Timestamp::UNIX_EPOCH };
         block_on(cache.episodes(self.store.clone()).append_step(id, step))
+    }
+
+    pub(crate) fn complete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
+        let completion = Completion {
+            outcome: None,
+            summary: None,
+            artifacts: Vec::new(),
+            reward: Reward::compute(None, None, []),
+            reflection: Reflection::on(&[]),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
+        let completion = CompletionInsertion { revision: 1, completion, terms: Vec::new(), job };
+        block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
 }
 
@@ -169,14 +185,18 @@ impl EpisodeStore for Store {
         Ok(1)
     }
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
-        self.contents()
-            .change(id, |slot| slot.as_mut().unwrap().head.completion = Some(completion.completion));
+        let mut contents = self.contents();
+        if !contents.episodes.contains_key(&id) {
+            return Err(StoreError::NotFound);
+        }
+        contents.change(id, |slot| slot.as_mut().unwrap().head.completion = Some(completion.completion));
         Ok(())
     }
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         self.contents().reads += 1;
         let episode = self.now(id);
         let meanwhile = self.contents().meanwhile.take();
+        std::thread::yield_now();
         // On a thread of its own, as an executor does not run inside another one.
         if let Some(meanwhile) = meanwhile {
             std::thread::spawn(meanwhile).join().unwrap();

@@ -152,31 +152,27 @@ impl Cache {
 
     /// Looks a key up after catching up with the store; `None` if the cache cannot be used.
     async fn look_up<T: DeserializeOwned>(&self, key: &[u8]) -> Option<Lookup<T>> {
-        let seq = self.catch_up().await?;
+        self.catch_up().await?;
         let (bytes, synced) = self.attempt(|entries| Ok((entries.get(key)?, entries.synced())))?;
-        if synced < seq {
-            // Emptied since, because the database was replaced or redb failed.
-            return None;
-        }
         let Some(bytes) = bytes else { return Some(Lookup::Miss { synced }) };
-        if let Some(value) = codec::decode(key, &bytes) {
+        if let Some(value) = codec::decode(&bytes) {
             return Some(Lookup::Hit(value));
         }
-        self.evict(key.to_vec());
+        self.evict(key);
         Some(Lookup::Miss { synced })
     }
 
     /// Keeps a value that was read from the store after a look into the cache had missed at `synced`.
     fn keep<T: Serialize>(&self, key: &[u8], value: &T, synced: u64) {
-        let Some(bytes) = codec::encode(key, value) else { return };
+        let Some(bytes) = codec::encode(value) else { return };
         if let Some(evicted) = self.attempt(|entries| entries.put(key, &bytes, synced)) {
             self.counts.evicted(evicted);
             self.place.bound(&mut self.holding());
         }
     }
 
-    fn evict(&self, key: Vec<u8>) {
-        if let Some(evicted) = self.attempt(|entries| entries.evict(&[key])) {
+    fn evict(&self, key: &[u8]) {
+        if let Some(evicted) = self.attempt(|entries| entries.evict(key)) {
             self.counts.evicted(evicted);
         }
     }

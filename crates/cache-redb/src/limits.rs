@@ -7,10 +7,8 @@ use jiff::SignedDuration;
 pub(crate) struct Limits {
     /// Most entries, episodes and answers together.
     pub(crate) entries_max: usize,
-    /// Most bytes of keys and values together, while a file holds them.
-    pub(crate) file_entries_bytes_max: u64,
-    /// The same while memory holds them.
-    pub(crate) memory_entries_bytes_max: u64,
+    /// Most bytes of keys and values together. It bounds the time to open a file, too.
+    pub(crate) bytes_max: u64,
     /// Longest value, in bytes; a longer one is not kept, as it would displace many others.
     pub(crate) value_bytes_max: usize,
     /// Longest file, in bytes; one that has outgrown this is made anew, because redb's files do not shrink.
@@ -26,12 +24,11 @@ pub(crate) struct Limits {
 impl Limits {
     /// What a running program keeps to.
     pub(crate) const STANDARD: Self = Self {
-        entries_max: 2_000,
-        file_entries_bytes_max: 16 << 20,
-        memory_entries_bytes_max: 8 << 20,
-        value_bytes_max: 1 << 20,
-        file_bytes_max: 128 << 20,
-        page_cache_bytes_max: 4 << 20,
+        entries_max: 1_000,
+        bytes_max: 4 << 20,
+        value_bytes_max: 512 << 10,
+        file_bytes_max: 32 << 20,
+        page_cache_bytes_max: 2 << 20,
         changes_max: 1_000,
         answer_age_max: SignedDuration::from_mins(15),
     };

@@ -8,9 +8,9 @@ use crate::cached::episode_key;
 use crate::entries::Changed;
 
 impl Cache {
-    /// Makes the entries true for everything that is committed when this is called, and returns the `change_seq` of
-    /// that moment; `None` if that failed and the entries must not be used.
-    pub(crate) async fn catch_up(&self) -> Option<u64> {
+    /// Makes the entries true for everything that is committed when this is called; `None` if that failed and they must
+    /// not be used.
+    pub(crate) async fn catch_up(&self) -> Option<()> {
         // Read before the store's: only then does a lower one in the store mean another database, and not that another
         // task was quicker than this one.
         let from = self.attempt(|entries| Ok(entries.synced()))?;
@@ -29,7 +29,7 @@ impl Cache {
             let evicted = self.attempt(|entries| entries.advance(from, now.max(last), changed))?;
             self.counts.evicted(evicted);
         }
-        Some(now)
+        Some(())
     }
 
     fn told<T>(&self, answer: Result<T, StoreError>) -> Option<T> {

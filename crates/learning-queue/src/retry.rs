@@ -14,7 +14,7 @@ pub(crate) fn delay(failures: u32) -> Duration {
 fn jittered(failures: u32, chance: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(u64::BITS - 1);
     let nominal = RETRY_MILLIS_BASE.saturating_mul(1 << doublings).min(RETRY_MILLIS_MAX);
-    Duration::from_millis(nominal).mul_f64(0.5 + chance)
+    Duration::from_millis((nominal as f64 * (0.5 + chance)) as u64)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! The worker over a store in memory: what it learns, and what failures, crashes and shutdowns leave behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -54,6 +54,17 @@ impl Pending {
     fn is_empty(&self) -> bool {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
+
+    /// Waits until everything received is answered, but not forever.
+    async fn settle(&self, ended: Instant) {
+        let deadline = tokio::time::Instant::from_std(ended + LAST_ANSWERS_WAIT);
+        while !self.is_empty() {
+            if tokio::time::timeout_at(deadline, self.answered.notified()).await.is_err() {
+                tracing::warn!("requests were still unanswered when the wait for them ended");
+                return;
+            }
+        }
+    }
 }
 
 /// What reading the input came to.
@@ -171,17 +182,6 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
         }
         true
     }
-
-    /// Waits until everything received is answered, but not forever.
-    async fn last_answers(&self, ended: Instant) {
-        let deadline = tokio::time::Instant::from_std(ended + LAST_ANSWERS_WAIT);
-        while !self.pending.is_empty() {
-            if tokio::time::timeout_at(deadline, self.pending.answered.notified()).await.is_err() {
-                tracing::warn!("requests were still unanswered when the wait for them ended");
-                return;
-            }
-        }
-    }
 }
 
 impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
@@ -212,7 +212,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
                 return None;
             }
             if let Some(ended) = self.ended {
-                self.last_answers(ended).await;
+                self.pending.settle(ended).await;
                 return None;
             }
             match self.read().await {
@@ -288,12 +288,15 @@ fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Unreadable> {
     };
     match serde_json::from_str::<serde_json::Value>(text) {
         Err(error) => Err(refuse(ErrorCode::PARSE_ERROR, format!("the message is not JSON: {error}"))),
-        Ok(serde_json::Value::Object(object)) if object.contains_key("method") && !object.contains_key("id") => {
+        Ok(serde_json::Value::Object(object))
+            if object.contains_key("method") && !object.contains_key("id") =>
+        {
             tracing::debug!(%error, "ignoring a notification of unknown form");
             Err(Unreadable::Notification)
         }
         Ok(_) => {
-            let form = "it must be one object {\"jsonrpc\": \"2.0\", \"id\": …, \"method\": …, \"params\": {…}}";
+            let form =
+                "it must be one object {\"jsonrpc\": \"2.0\", \"id\": …, \"method\": …, \"params\": {…}}";
             Err(refuse(ErrorCode::INVALID_REQUEST, format!("the message is no request: {form}")))
         }
     }
@@ -334,7 +337,8 @@ impl IdScanner {
                 b'"' => {
                     self.in_string = false;
                     if self.at_id {
-                        self.found = std::str::from_utf8(&self.token).ok().map(|id| RequestId::String(id.into()));
+                        self.found =
+                            std::str::from_utf8(&self.token).ok().map(|id| RequestId::String(id.into()));
                     }
                 }
                 _ => self.keep(byte),
@@ -401,7 +405,10 @@ mod tests {
 
     #[test]
     fn the_id_of_a_broken_request_is_found_wherever_it_stands() {
-        assert_eq!(id(r#"{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":"\ud800"}}"#).as_deref(), Some("7"));
+        assert_eq!(
+            id(r#"{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":"\ud800"}}"#).as_deref(),
+            Some("7")
+        );
         assert_eq!(id(r#"{"method":"x","params":{"id":1,"b":[{"id":2}]},"id": 42}"#).as_deref(), Some("42"));
         assert_eq!(id(r#"{"params":{"text":"\"id\":9,{"},"id":"a-1"}"#).as_deref(), Some("a-1"));
         assert_eq!(id(r#"{"id": 5, "params": {"cut off"#).as_deref(), Some("5"));

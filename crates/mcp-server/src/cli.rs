@@ -65,7 +65,7 @@ enum Command {
         #[arg(long)]
         project: Option<String>,
         /// How many hits at most
-        #[arg(long, default_value_t = HITS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=HITS_MAX as i64).map(usize::from))]
+        #[arg(long, default_value_t = HITS_DEFAULT, value_parser = hits)]
         limit: usize,
         /// Print the JSON that an agent gets
         #[arg(long)]
@@ -97,6 +97,11 @@ enum ImportFormat {
     },
 }
 
+fn hits(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=HITS_MAX).contains(limit));
+    limit.ok_or_else(|| format!("it must be a number from 1 to {HITS_MAX}"))
+}
+
 impl Cli {
     /// Does what the command line says; errors go to stderr.
     pub fn run(self) -> ExitCode {
@@ -126,7 +131,9 @@ impl Cli {
                 let filter = Filter { domain, project, ..Filter::default() };
                 query(&settings, Question { query: text, filter, limit }, json).await
             }
-            Some(Command::Import { format: ImportFormat::Jsonl { file } }) => import_file(&settings, file).await,
+            Some(Command::Import { format: ImportFormat::Jsonl { file } }) => {
+                import_file(&settings, file).await
+            }
             Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
         }
     }
@@ -201,21 +208,40 @@ pub(crate) fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io
     }
     for (number, hit) in answer.hits.iter().enumerate() {
         let outcome = hit.outcome.map(|outcome| format!(", {outcome:?}").to_lowercase()).unwrap_or_default();
-        writeln!(out, "{}. {} [{}{outcome}, score {}, {}]", number + 1, hit.title, hit.kind, hit.score, hit.why)?;
+        writeln!(
+            out,
+            "{}. {} [{}{outcome}, score {}, {}]",
+            number + 1,
+            hit.title,
+            hit.kind,
+            hit.score,
+            hit.why
+        )?;
         writeln!(out, "   {}", hit.text)?;
-        writeln!(out, "   id {}{}", hit.id, hit.external_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())?;
+        writeln!(
+            out,
+            "   id {}{}",
+            hit.id,
+            hit.external_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default()
+        )?;
     }
     let advice = &answer.advice;
     if let Some(rate) = &advice.success_rate {
         writeln!(out, "Similar episodes: {}", rate.describe())?;
     }
-    let parts = [("What worked", &advice.steps), ("Pitfalls", &advice.pitfalls), ("Recoveries", &advice.recoveries)];
+    let parts =
+        [("What worked", &advice.steps), ("Pitfalls", &advice.pitfalls), ("Recoveries", &advice.recoveries)];
     for (name, items) in parts {
         if !items.is_empty() {
             writeln!(out, "{name}:")?;
         }
         for item in items {
-            writeln!(out, "  - {}{}", item.text, item.rate().map(|rate| format!(" ({rate})")).unwrap_or_default())?;
+            writeln!(
+                out,
+                "  - {}{}",
+                item.text,
+                item.rate().map(|rate| format!(" ({rate})")).unwrap_or_default()
+            )?;
         }
     }
     Ok(())
@@ -259,7 +285,11 @@ fn write_import(
         writeln!(out, "… and {} more", skipped.len() - IMPORT_PROBLEMS_SHOWN)?;
     }
     let seconds = stored_in.as_secs_f64();
-    writeln!(out, "{stored} stored with {steps} steps, {existing} already there, {} skipped, in {seconds:.2} s", skipped.len())?;
+    writeln!(
+        out,
+        "{stored} stored with {steps} steps, {existing} already there, {} skipped, in {seconds:.2} s",
+        skipped.len()
+    )?;
     writeln!(out, "{observations} observations of patterns learned in {:.2} s", learned_in.as_secs_f64())
 }
 

@@ -79,7 +79,8 @@ impl Run {
         }
         violations.finish()?;
         let named = self.outcome.as_str().and_then(|name| name.parse().ok());
-        let outcome = named.or(self.success.map(|success| if success { Outcome::Success } else { Outcome::Failure }));
+        let outcome =
+            named.or(self.success.map(|success| if success { Outcome::Success } else { Outcome::Failure }));
         let mut context = self.origin.into_context();
         if named.is_none()
             && let Some(outcome) = text(self.outcome)
@@ -108,7 +109,8 @@ impl Origin {
     fn into_context(self) -> BTreeMap<String, String> {
         let Self { corpus, task_id, agent, model, run } = self;
         let run = run.map(|run| run.to_string());
-        let named = [("corpus", corpus), ("task_id", task_id), ("agent", agent), ("model", model), ("run", run)];
+        let named =
+            [("corpus", corpus), ("task_id", task_id), ("agent", agent), ("model", model), ("run", run)];
         named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), non_blank(value)?))).collect()
     }
 }
@@ -213,7 +215,8 @@ async fn store(app: &App, batch: Vec<(u64, NewEpisode)>, report: &mut ImportRepo
     if batch.is_empty() {
         return Ok(());
     }
-    let lines: Vec<(u64, u64)> = batch.iter().map(|(line, episode)| (*line, episode.steps.len() as u64)).collect();
+    let lines: Vec<(u64, u64)> =
+        batch.iter().map(|(line, episode)| (*line, episode.steps.len() as u64)).collect();
     let episodes = batch.into_iter().map(|(_, episode)| episode).collect();
     let first = lines.first().map_or(0, |(line, _)| *line);
     let results = app.memory.import(episodes).await.with_context(|| {

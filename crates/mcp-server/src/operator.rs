@@ -121,7 +121,9 @@ fn database(
 ) -> Component {
     let (status, detail) = match (counts, damage) {
         (Err(error), _) | (_, Some(Err(error))) => (Status::Failing, error.to_string()),
-        (Ok(_), Some(Ok(damage))) if !damage.is_empty() => (Status::Failing, format!("damaged: {}", damage.join("; "))),
+        (Ok(_), Some(Ok(damage))) if !damage.is_empty() => {
+            (Status::Failing, format!("damaged: {}", damage.join("; ")))
+        }
         (Ok(counts), checked) => {
             let checked = if checked.is_some() { ", looked through without finding damage" } else { "" };
             (Status::Ok, format!("{} episodes, {} notes{checked}", counts.episodes, counts.notes))
@@ -136,7 +138,9 @@ fn queue(jobs: &Result<JobCounts, StoreError>) -> Component {
         Ok(JobCounts { dead, .. }) if *dead > 0 => {
             (Status::Degraded, format!("{dead} job(s) were given up; the log says why"))
         }
-        Ok(JobCounts { queued, running, .. }) => (Status::Ok, format!("{} episode(s) left to learn from", queued + running)),
+        Ok(JobCounts { queued, running, .. }) => {
+            (Status::Ok, format!("{} episode(s) left to learn from", queued + running))
+        }
     };
     Component { name: "queue", status, detail }
 }

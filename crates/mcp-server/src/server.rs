@@ -9,16 +9,17 @@ use rmcp::ServerHandler;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, DiscoverResult, ErrorCode,
-    Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
-    ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, DiscoverResult,
+    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 
+use crate::fault;
 use crate::limits::LIST_TTL_MILLIS;
+use crate::tools::ORDER;
 use crate::wire::arguments::{slim, violations};
 use crate::wiring::App;
-use crate::{fault, tools};
 
 /// What a client tells its model about this server.
 pub const INSTRUCTIONS: &str = "A memory of earlier tasks: what was done, what worked, what failed.\n\
@@ -50,7 +51,9 @@ fn router() -> ToolRouter<Server> {
     for route in router.map.values_mut() {
         let mut tool = slim(route.attr.clone());
         if ALWAYS_SHOWN.contains(&tool.name.as_ref()) {
-            tool.meta.get_or_insert_with(MetaObject::default).insert("anthropic/alwaysLoad".into(), true.into());
+            tool.meta
+                .get_or_insert_with(MetaObject::default)
+                .insert("anthropic/alwaysLoad".into(), true.into());
         }
         route.attr = tool;
     }
@@ -60,7 +63,7 @@ fn router() -> ToolRouter<Server> {
 /// All tools as clients see them, in the order in which an agent meets them.
 pub fn tools() -> Vec<Tool> {
     let mut tools = router().list_all();
-    let place = |tool: &Tool| tools::ORDER.iter().position(|name| *name == tool.name).unwrap_or(usize::MAX);
+    let place = |tool: &Tool| ORDER.iter().position(|name| *name == tool.name).unwrap_or(usize::MAX);
     tools.sort_by_key(|tool| (place(tool), tool.name.clone()));
     tools
 }
@@ -104,8 +107,11 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name.to_string();
         let Some(tool) = self.router.get(&name) else {
-            let known = tools::ORDER.join(", ");
-            return Err(ErrorData::invalid_params(format!("there is no tool {name:?}; there are {known}"), None));
+            let known = ORDER.join(", ");
+            return Err(ErrorData::invalid_params(
+                format!("there is no tool {name:?}; there are {known}"),
+                None,
+            ));
         };
         let begun = Instant::now();
         let arguments = request.arguments.take().unwrap_or_default();
@@ -135,7 +141,11 @@ impl ServerHandler for Server {
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, params, .. } = request;
         if method != "tools/call" {
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None));
+            return Err(ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                format!("there is no method {method:?}"),
+                None,
+            ));
         }
         let problem = match serde_json::from_value::<CallToolRequestParams>(params.unwrap_or_default()) {
             Err(error) => error.to_string(),

@@ -104,7 +104,9 @@ impl EventHandler for Metrics {
             EpisodeEvent::StepAdded { .. } => (&self.steps_added, 1),
             EpisodeEvent::Completed { .. } => (&self.episodes_completed, 1),
             EpisodeEvent::ReflectionGenerated { .. } => return,
-            EpisodeEvent::PatternExtracted { patterns, .. } => (&self.patterns_extracted, patterns.len() as u64),
+            EpisodeEvent::PatternExtracted { patterns, .. } => {
+                (&self.patterns_extracted, patterns.len() as u64)
+            }
         };
         counter.fetch_add(by, Ordering::Relaxed);
     }

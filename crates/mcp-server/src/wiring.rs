@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use cache_redb::Cache;
 use jiff::Timestamp;
-use learning_queue::{Waker, Worker, WorkerHandle};
+use learning_queue::{Worker, WorkerHandle};
 use memory_core::event::EventHandler;
 use memory_core::extract::Registry;
 use memory_core::memory::Memory;
@@ -54,7 +54,6 @@ impl App {
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
         let metrics = Arc::new(Metrics::default());
-        let waker = Arc::new(Waker::default());
         let worker = Worker {
             jobs: shared.clone(),
             episodes: shared.clone(),
@@ -62,8 +61,8 @@ impl App {
             registry: Arc::new(Registry::default()),
             source: source.clone(),
             handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
-            waker: waker.clone(),
-        };
+        }
+        .spawn();
         let ports = Ports {
             episodes: Arc::new(cache.episodes(shared.clone())),
             notes: shared.clone(),
@@ -73,16 +72,18 @@ impl App {
             answers: cache.clone(),
             source,
         };
-        let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), waker];
-        let worker = Mutex::new(Some(worker.spawn()));
-        Ok(Arc::new(Self { memory: Memory::new(ports, handlers), metrics, store, cache, worker }))
+        let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
+        let memory = Memory::new(ports, handlers);
+        Ok(Arc::new(Self { memory, metrics, store, cache, worker: Mutex::new(Some(worker)) }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
     pub(crate) async fn learn_all(&self) {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker {
-            worker.drain().await;
+            if let Err(error) = worker.drain().await {
+                tracing::error!(%error, "failed to learn from everything; a later process will");
+            }
             *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
         }
     }
@@ -90,8 +91,10 @@ impl App {
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(worker) = worker {
-            worker.shutdown(SHUTDOWN_WAIT).await;
+        if let Some(worker) = worker
+            && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await
+        {
+            tracing::warn!(%error, "failed to stop the background worker in good order");
         }
         self.cache.flush();
         self.store.close().await;

@@ -11,8 +11,8 @@ use super::answer;
 use crate::server::Server;
 use crate::wire::answer::WireHit;
 use crate::wire::episode::{
-    AddStepArgs, AddStepResult, CompleteEpisodeArgs, CompleteEpisodeResult, CreateEpisodeArgs, CreateEpisodeResult,
-    GetEpisodeArgs, WireEpisode, WireReward, state,
+    AddStepArgs, AddStepResult, CompleteEpisodeArgs, CompleteEpisodeResult, CreateEpisodeArgs,
+    CreateEpisodeResult, GetEpisodeArgs, WireEpisode, WireReward, state,
 };
 use crate::wire::parse::id;
 

@@ -211,7 +211,8 @@ impl WireAnswer {
             self.hits.pop();
             self.omitted += 1;
         } else if !self.advice.is_empty() {
-            self.advice = WireAdvice { success_rate: self.advice.success_rate.take(), ..WireAdvice::default() };
+            self.advice =
+                WireAdvice { success_rate: self.advice.success_rate.take(), ..WireAdvice::default() };
         } else {
             return false;
         }
@@ -227,15 +228,37 @@ impl WireHit {
             Item::Episode(head) => {
                 let EpisodeHead { id, external_id, brief, started_at, .. } = head.as_ref();
                 let outcome = head.outcome().map(WireOutcome::from);
-                (Kind::Episode, id.to_string(), external_id, brief.task.clone(), account(head), outcome, started_at)
+                (
+                    Kind::Episode,
+                    id.to_string(),
+                    external_id,
+                    brief.task.clone(),
+                    account(head),
+                    outcome,
+                    started_at,
+                )
             }
-            Item::Note(note) => {
-                (Kind::Note, note.id.to_string(), &note.external_id, note.text.clone(), note.text.clone(), None, &note.at)
-            }
+            Item::Note(note) => (
+                Kind::Note,
+                note.id.to_string(),
+                &note.external_id,
+                note.text.clone(),
+                note.text.clone(),
+                None,
+                &note.at,
+            ),
             Item::Pattern(pattern) => {
                 let rate = WireRate::from(pattern.tally.rate());
                 let title = pattern.body.describe();
-                (Kind::Pattern, pattern.id.to_string(), &None, title, rate.describe(), None, &pattern.last_seen)
+                (
+                    Kind::Pattern,
+                    pattern.id.to_string(),
+                    &None,
+                    title,
+                    rate.describe(),
+                    None,
+                    &pattern.last_seen,
+                )
             }
         };
         let first_line = title.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();

@@ -74,10 +74,13 @@ fn object(schema: &JsonObject, given: &JsonObject, at: &str, found: &mut Vec<Vio
     let path = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for name in
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
         if given.get(name).is_none_or(Value::is_null) {
             let expected = properties.get(name).map(describe).unwrap_or_default();
-            found.push(Violation { field: path(name), problem: format!("is missing; it must be {expected}") });
+            found
+                .push(Violation { field: path(name), problem: format!("is missing; it must be {expected}") });
         }
     }
     let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
@@ -86,8 +89,10 @@ fn object(schema: &JsonObject, given: &JsonObject, at: &str, found: &mut Vec<Vio
             Some(property) if !value.is_null() => check(property, value, &path(name), found),
             Some(_) => {}
             None if closed => {
-                let known = properties.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-                found.push(Violation { field: path(name), problem: format!("is unknown; known are {known}") });
+                let known =
+                    properties.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+                found
+                    .push(Violation { field: path(name), problem: format!("is unknown; known are {known}") });
             }
             None => {}
         }
@@ -190,7 +195,9 @@ mod tests {
     use serde_json::json;
 
     fn problems(schema: Value, arguments: Value) -> Vec<String> {
-        let (Value::Object(schema), Value::Object(arguments)) = (schema, arguments) else { panic!("objects") };
+        let (Value::Object(schema), Value::Object(arguments)) = (schema, arguments) else {
+            panic!("objects")
+        };
         violations(&schema, &arguments).iter().map(ToString::to_string).collect()
     }
 
@@ -203,7 +210,8 @@ mod tests {
             "limit": {"type": "integer", "minimum": 1, "maximum": 50},
             "outcome": {"type": "string", "enum": ["success", "failure"]},
             "steps": {"type": "array", "items": step}}});
-        let arguments = json!({"limit": 0, "outcome": "won", "steps": [{"tool": "a"}, {"ok": "yes", "x": 1}], "tsk": 1});
+        let arguments =
+            json!({"limit": 0, "outcome": "won", "steps": [{"tool": "a"}, {"ok": "yes", "x": 1}], "tsk": 1});
         assert_eq!(
             problems(schema, arguments),
             [

@@ -143,12 +143,16 @@ impl CreateEpisodeArgs {
         let mut violations = Violations::default();
         let started_at = violations.time("started_at", self.started_at.as_deref());
         let steps = self.steps.unwrap_or_default().into_iter().enumerate();
-        let steps = steps.map(|(index, step)| step.parse(&format!("steps[{index}]."), &mut violations)).collect();
+        let steps =
+            steps.map(|(index, step)| step.parse(&format!("steps[{index}]."), &mut violations)).collect();
         let summary = non_blank(self.summary);
         if self.outcome.is_none() {
             for (field, given) in [("summary", summary.is_some()), ("reward", self.reward.is_some())] {
                 if given {
-                    violations.add(field, "needs `outcome`: say how the episode ended, or leave it out until it has");
+                    violations.add(
+                        field,
+                        "needs `outcome`: say how the episode ended, or leave it out until it has",
+                    );
                 }
             }
         }

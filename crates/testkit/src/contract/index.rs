@@ -9,7 +9,7 @@ use memory_core::note::Note;
 use memory_core::port::Source;
 use memory_core::retrieve::{Document, Filter, Found, Item, Kind, Search, terms};
 
-use super::{add, at, found, item, later, learn, note, recovery, remember, search};
+use super::{add, at, claim_one, found, item, later, learn, note, record, recovery, remember, search};
 use crate::episode::{completion_insertion, finished, in_domain, insertion, ok, open, step_insertion};
 use crate::{Stores, TestSource};
 
@@ -202,14 +202,15 @@ pub async fn the_time_filter_is_about_when_it_happened(stores: Stores) {
     let source = TestSource::default();
     let mut happened = Vec::new();
     for time in times {
-        source.set(at("2026-06-01T00:00:00Z"));
-        let new = NewEpisode { started_at: Some(time), ..open("common") };
-        let mut all = vec![Found::Episode(add(&stores, &source, new).await)];
-        source.set(time);
         let domain = format!("d{}", happened.len());
-        let new = in_domain(&domain, finished("x", Outcome::Success, vec![]));
-        let (_, patterns) = learn(&stores, &source, new, vec![recovery("common")]).await;
-        all.push(Found::Pattern(patterns[0]));
+        source.set(at("2026-06-01T00:00:00Z"));
+        let done = finished("common", Outcome::Success, vec![]);
+        let id =
+            add(&stores, &source, in_domain(&domain, NewEpisode { started_at: Some(time), ..done })).await;
+        let job = claim_one(&stores, &source).await;
+        source.set(time);
+        let patterns = record(&stores, &source, job, vec![recovery("common")]).await;
+        let mut all = vec![Found::Episode(id), Found::Pattern(patterns[0])];
         let note = Note { tags: vec![domain], ..note(&source, "common") };
         remember(&stores, &note, &[]).await;
         all.push(Found::Note(note.id));

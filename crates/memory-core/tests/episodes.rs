@@ -1,0 +1,374 @@
+//! The life of an episode as its caller sees it, and notes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use memory_core::episode::{Brief, Episode, EpisodeHead, Outcome, Scope};
+use memory_core::error::Error;
+use memory_core::event::{EpisodeEvent, EventHandler};
+use memory_core::id::{EpisodeId, NoteId};
+use memory_core::limits::CONFLICT_RETRIES_MAX;
+use memory_core::memory::{Memory, NewEnding, NewEpisode, NewNote};
+use memory_core::note::Layer;
+use memory_core::port::{
+    CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
+};
+use memory_core::retrieve::{Found, Item};
+use testkit::episode::{failed, finished, full_step, named, ok, open, step_insertion};
+use testkit::{InMemoryStore, Stores, TestSource};
+
+fn memory(stores: &Stores) -> Memory {
+    Memory::new(stores.ports(Arc::new(TestSource::default())), Vec::new())
+}
+
+fn ending(outcome: Outcome) -> NewEnding {
+    NewEnding { outcome: Some(outcome), ..NewEnding::default() }
+}
+
+fn note(text: &str) -> NewNote {
+    NewNote {
+        text: text.into(),
+        external_id: None,
+        scope: Scope::default(),
+        layer: Layer::LongTerm,
+        tags: Vec::new(),
+        supersedes: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_episode_grows_step_by_step_and_ends_with_reward_and_reflection() {
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let created = memory.create(open("repair the build")).await.unwrap();
+    assert_eq!((created.existing, created.job, created.head.completion.is_some()), (false, None, false));
+    assert_eq!(memory.add_step(created.id, failed("build", "exit 1")).await.unwrap(), 1);
+    assert_eq!(memory.add_step(created.id, ok("edit")).await.unwrap(), 2);
+    assert_eq!(memory.add_step(created.id, ok("build")).await.unwrap(), 3);
+    let (completion, job) = memory.complete(created.id, ending(Outcome::Success)).await.unwrap();
+    let total = completion.reward.total.unwrap();
+    assert!((total - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-9, "{total}");
+    assert_eq!(completion.reflection.path, ["build", "edit", "build"]);
+    assert!(completion.reflection.failures[0].overcome);
+    let episode = memory.episode(created.id).await.unwrap();
+    assert_eq!(episode.steps.len(), 3);
+    assert_eq!(episode.head.completion, Some(completion));
+    let now = TestSource::default().now();
+    let queued = stores.jobs.claim(10, now, now).await.unwrap();
+    assert_eq!(queued.iter().map(|queued| queued.id).collect::<Vec<_>>(), [job]);
+}
+
+#[tokio::test]
+async fn a_finished_episode_in_one_call_is_as_one_that_grew() {
+    let steps = [failed("build", "exit 1"), ok("edit"), ok("build")];
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let whole = memory.create(finished("repair", Outcome::Partial, steps.to_vec())).await.unwrap();
+    let grown = memory.create(open("repair")).await.unwrap();
+    for step in steps {
+        memory.add_step(grown.id, step).await.unwrap();
+    }
+    memory.complete(grown.id, ending(Outcome::Partial)).await.unwrap();
+    assert!(whole.job.is_some());
+    let (whole, grown) = (memory.episode(whole.id).await.unwrap(), memory.episode(grown.id).await.unwrap());
+    assert_eq!((whole.steps, whole.head.completion), (grown.steps, grown.head.completion));
+    assert_eq!(whole.head.step_count, grown.head.step_count);
+}
+
+#[tokio::test]
+async fn earlier_episodes_like_a_new_one_are_told() {
+    let memory = memory(&InMemoryStore::stores());
+    let first = memory.create(open("cancel the flight reservation")).await.unwrap();
+    assert!(first.similar.is_empty());
+    memory.create(open("bake bread")).await.unwrap();
+    let second = memory.create(open("cancel a reservation for a flight")).await.unwrap();
+    let similar: Vec<Found> = second.similar.iter().map(|hit| hit.item.found()).collect();
+    assert_eq!(similar, [Found::Episode(first.id)]);
+}
+
+#[tokio::test]
+async fn a_known_external_id_gives_the_episode_of_that_name_as_it_is() {
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let first = memory.create(named("run 1", open("the first words"))).await.unwrap();
+    memory.add_step(first.id, ok("t")).await.unwrap();
+    let again =
+        memory.create(named("run 1", finished("the first words", Outcome::Failure, vec![]))).await.unwrap();
+    assert_eq!((again.id, again.existing, again.job), (first.id, true, None));
+    assert_eq!((again.head.step_count, again.head.completion), (1, None));
+    assert!(again.similar.is_empty(), "an episode is not like itself");
+    assert_eq!(stores.health.counts().await.unwrap().episodes, 1);
+}
+
+#[tokio::test]
+async fn an_import_stores_what_is_good_and_reports_what_is_not() {
+    let memory = memory(&InMemoryStore::stores());
+    let known = memory.create(named("known", open("it was here"))).await.unwrap().id;
+    let no_outcome =
+        NewEpisode { ending: Some(NewEnding::default()), ..open("nobody recorded how it ended") };
+    let batch = vec![
+        named("a", finished("fine", Outcome::Success, vec![])),
+        open("  "),
+        named("known", open("again")),
+        no_outcome,
+        named("a", open("twice in one file")),
+        named("\0", open("bad name")),
+    ];
+    let results = memory.import(batch).await.unwrap();
+    let refused = |place: usize| match &results[place] {
+        Err(Error::Invalid(violations)) => violations[0].field.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((refused(1), refused(5)), ("task".into(), "external_id".into()));
+    assert_eq!(results[0].as_ref().unwrap(), &Inserted::New);
+    assert_eq!(results[2].as_ref().unwrap(), &Inserted::Existing(known));
+    assert_eq!(results[3].as_ref().unwrap(), &Inserted::New);
+    let first = memory.create(named("a", open("x"))).await.unwrap().id;
+    assert_eq!(results[4].as_ref().unwrap(), &Inserted::Existing(first));
+    assert!(memory.import(vec![]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_completed_or_unknown_says_so() {
+    let memory = memory(&InMemoryStore::stores());
+    let done = memory.create(finished("done", Outcome::Success, vec![])).await.unwrap().id;
+    let unknown: EpisodeId = "01890000-0000-7000-8000-000000000000".parse().unwrap();
+    assert!(matches!(memory.add_step(done, ok("t")).await, Err(Error::AlreadyCompleted(id)) if id == done));
+    let again = memory.complete(done, ending(Outcome::Failure)).await;
+    assert!(matches!(again, Err(Error::AlreadyCompleted(id)) if id == done));
+    let texts = [
+        memory.add_step(unknown, ok("t")).await.unwrap_err().to_string(),
+        memory.complete(unknown, ending(Outcome::Failure)).await.unwrap_err().to_string(),
+        memory.episode(unknown).await.unwrap_err().to_string(),
+    ];
+    for text in texts {
+        assert!(text.contains("no episode") && text.contains(&unknown.to_string()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_sent_twice_is_one_step() {
+    let memory = memory(&InMemoryStore::stores());
+    let id = memory.create(open("a task")).await.unwrap().id;
+    for _ in 0..2 {
+        assert_eq!(memory.add_step(id, full_step(1)).await.unwrap(), 1);
+    }
+    assert_eq!(memory.episode(id).await.unwrap().steps.len(), 1);
+}
+
+/// A store in which another process adds a step just before a completion, as often as it is told to.
+struct Meddler {
+    inner: Stores,
+    source: TestSource,
+    times: AtomicU32,
+}
+
+#[async_trait]
+impl EpisodeStore for Meddler {
+    async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
+        self.inner.episodes.insert(batch).await
+    }
+
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+        self.inner.episodes.append_step(id, step).await
+    }
+
+    async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
+        let left = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() {
+            let step = step_insertion(&self.source, failed("meddle", "a late failure"));
+            self.inner.episodes.append_step(id, step).await?;
+        }
+        self.inner.episodes.complete(id, completion).await
+    }
+
+    async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+        self.inner.episodes.get(id).await
+    }
+
+    async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
+        self.inner.episodes.heads(ids).await
+    }
+}
+
+fn meddled(times: u32) -> Memory {
+    let inner = InMemoryStore::stores();
+    let meddler =
+        Meddler { inner: inner.clone(), source: TestSource::default(), times: AtomicU32::new(times) };
+    memory(&Stores { episodes: Arc::new(meddler), ..inner })
+}
+
+#[tokio::test]
+async fn a_completion_counts_the_steps_that_came_in_between() {
+    let memory = meddled(2);
+    let id = memory.create(NewEpisode { steps: vec![ok("t")], ..open("a task") }).await.unwrap().id;
+    let (completion, _) = memory.complete(id, ending(Outcome::Success)).await.unwrap();
+    assert_eq!(completion.reward.parts.steps_ok, Some(1.0 / 3.0));
+    assert_eq!(completion.reflection.failures[0].times, 2);
+    assert_eq!(memory.episode(id).await.unwrap().head.completion, Some(completion));
+}
+
+#[tokio::test]
+async fn an_episode_that_never_comes_to_rest_stays_open_and_says_so() {
+    let memory = meddled(CONFLICT_RETRIES_MAX);
+    let id = memory.create(open("a task")).await.unwrap().id;
+    let refused = memory.complete(id, ending(Outcome::Success)).await.unwrap_err();
+    assert!(refused.to_string().contains("repeat the call"), "{refused}");
+    assert_eq!(memory.episode(id).await.unwrap().head.completion, None);
+    memory.complete(id, ending(Outcome::Success)).await.unwrap();
+}
+
+/// Keeps events, and whether what they tell of could be read at that time.
+#[derive(Default)]
+struct Diary(Mutex<Vec<EpisodeEvent>>);
+
+impl EventHandler for Diary {
+    fn handle(&self, event: &EpisodeEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_told_in_order_and_only_after_it_happened() {
+    let stores = InMemoryStore::stores();
+    let diary = Arc::new(Diary::default());
+    let memory = Memory::new(stores.ports(Arc::new(TestSource::default())), vec![diary.clone()]);
+    let told = || std::mem::take(&mut *diary.0.lock().unwrap());
+    let created = |episode_id| EpisodeEvent::Created { episode_id };
+    let ended = |episode_id, outcome, job_id| {
+        [
+            EpisodeEvent::ReflectionGenerated { episode_id },
+            EpisodeEvent::Completed { episode_id, outcome, job_id },
+        ]
+    };
+
+    let id = memory.create(named("run", open("a task"))).await.unwrap().id;
+    memory.add_step(id, ok("t")).await.unwrap();
+    memory.add_step(id, ok("t")).await.unwrap();
+    let (_, job) = memory.complete(id, ending(Outcome::Partial)).await.unwrap();
+    let step = |number| EpisodeEvent::StepAdded { episode_id: id, number };
+    let [reflected, completed] = ended(id, Some(Outcome::Partial), job);
+    assert_eq!(told(), [created(id), step(1), step(2), reflected, completed]);
+
+    let whole = memory.create(finished("another", Outcome::Success, vec![ok("t")])).await.unwrap();
+    let [reflected, completed] = ended(whole.id, Some(Outcome::Success), whole.job.unwrap());
+    assert_eq!(told(), [created(whole.id), reflected, completed]);
+
+    memory.create(named("run", open("again"))).await.unwrap();
+    memory.add_step(id, ok("t")).await.unwrap_err();
+    memory.complete(id, ending(Outcome::Success)).await.unwrap_err();
+    memory.create(open("")).await.unwrap_err();
+    memory.import(vec![named("run", open("again")), open("")]).await.unwrap();
+    assert_eq!(told(), [], "nothing happened");
+
+    memory.import(vec![open("one"), finished("two", Outcome::Failure, vec![])]).await.unwrap();
+    assert_eq!(told().len(), 4);
+}
+
+#[tokio::test]
+async fn notes_replace_each_other_by_name() {
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let (first, superseded) = memory.remember(note("deploy on monday")).await.unwrap();
+    assert_eq!(superseded, []);
+    let second = NewNote {
+        external_id: Some("deploy day".into()),
+        tags: vec!["ops".into()],
+        supersedes: vec![first.to_string()],
+        ..note("deploy on tuesday")
+    };
+    let (second, superseded) = memory.remember(second).await.unwrap();
+    assert_eq!(superseded, [first]);
+    let third = NewNote { external_id: Some("deploy day".into()), ..note("deploy on friday") };
+    let (third, superseded) = memory.remember(third).await.unwrap();
+    assert_eq!(superseded, [second]);
+    let items = stores.index.items(vec![Found::Note(third)]).await.unwrap();
+    assert!(matches!(&items[0], Item::Note(kept) if kept.text == "deploy on friday"));
+    let unknown = NewNote { supersedes: vec!["no such note".into()], ..note("x") };
+    let refused = memory.remember(unknown).await.unwrap_err();
+    assert!(refused.to_string().contains("no note has the id no such note"), "{refused}");
+}
+
+fn secret() -> String {
+    // Put together here, so that no scanner takes this file for a leak.
+    ["AKIA", "IOSFODNN", "7EXAMPLE"].concat()
+}
+
+/// An episode with the secret in every text that a caller can give.
+fn leaky(secret: &str) -> NewEpisode {
+    let text = |part: &str| format!("{part} {secret} {part}");
+    let step = |result: memory_core::episode::NewStep| memory_core::episode::NewStep {
+        external_id: Some(text("step")),
+        action: Some(text("action")),
+        args: Some(text("args")),
+        observation: Some(text("observation")),
+        ..result
+    };
+    NewEpisode {
+        external_id: Some(text("name")),
+        brief: Brief {
+            task: text("task"),
+            scope: Scope { domain: Some(text("domain")), project: Some(text("project")) },
+            task_type: Some(text("type")),
+            tags: vec![text("tag"), text("other")],
+            context: BTreeMap::from([(text("key"), text("value"))]),
+        },
+        started_at: None,
+        steps: vec![step(failed(&text("tool"), &text("error")))],
+        ending: Some(NewEnding {
+            outcome: Some(Outcome::Success),
+            summary: Some(text("summary")),
+            reward: None,
+            artifacts: vec![text("artifact")],
+        }),
+    }
+}
+
+#[tokio::test]
+async fn no_field_keeps_a_secret() {
+    let secret = secret();
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let whole = memory.create(leaky(&secret)).await.unwrap().id;
+    let imported = NewEpisode { external_id: Some("import".into()), ..leaky(&secret) };
+    memory.import(vec![imported]).await.unwrap();
+    let imported = memory.create(named("import", open("x"))).await.unwrap().id;
+    let NewEpisode { brief, mut steps, ending, .. } = leaky(&secret);
+    let grown = memory.create(NewEpisode { brief, ..open("") }).await.unwrap().id;
+    memory.add_step(grown, steps.remove(0)).await.unwrap();
+    memory.complete(grown, ending.unwrap()).await.unwrap();
+    for id in [whole, imported, grown] {
+        let kept = format!("{:?}", memory.episode(id).await.unwrap());
+        assert!(!kept.contains(&secret), "{kept}");
+        // Every field but the counts: 12 of the episode and its end, 6 of the step and what is derived from them.
+        let redacted = kept.matches("[redacted:aws-key]").count();
+        assert!(redacted >= 17, "{redacted} in {kept}");
+    }
+
+    let text = format!("a key: {secret}");
+    let leaky_note = NewNote {
+        text: text.clone(),
+        external_id: Some(text.clone()),
+        scope: Scope { domain: Some(text.clone()), project: Some(text.clone()) },
+        layer: Layer::LongTerm,
+        tags: vec![text.clone()],
+        supersedes: Vec::new(),
+    };
+    let (id, _): (NoteId, _) = memory.remember(leaky_note.clone()).await.unwrap();
+    let kept = format!("{:?}", stores.index.items(vec![Found::Note(id)]).await.unwrap());
+    assert!(!kept.contains(&secret) && kept.matches("[redacted:aws-key]").count() == 5, "{kept}");
+    // The caller's own name leads to the note although it is kept in another form.
+    let next = NewNote { external_id: None, supersedes: vec![text], ..leaky_note };
+    assert_eq!(memory.remember(next).await.unwrap().1, [id]);
+
+    let search = memory_core::retrieve::Search {
+        terms: memory_core::retrieve::terms(&secret, 10),
+        filter: Default::default(),
+        limit: 10,
+    };
+    let candidates = stores.index.candidates(search).await.unwrap();
+    assert!(candidates.frequencies.iter().all(|frequency| *frequency == 0), "the index has no secret either");
+}

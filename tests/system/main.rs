@@ -1,0 +1,1 @@
+//! The real server, driven as its clients drive it.
