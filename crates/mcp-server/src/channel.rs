@@ -336,7 +336,7 @@ impl IdScanner {
                 b'\\' => self.escaped = true,
                 b'"' => {
                     self.in_string = false;
-                    if self.at_id {
+                    if std::mem::take(&mut self.at_id) {
                         self.found =
                             std::str::from_utf8(&self.token).ok().map(|id| RequestId::String(id.into()));
                     }

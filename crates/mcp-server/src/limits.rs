@@ -21,8 +21,6 @@ pub(crate) const HIT_TOKENS: usize = 300;
 pub(crate) const ANSWER_TOKENS_MIN: usize = 200;
 /// Largest budget of an answer, in tokens; Claude Code moves what is larger into a file.
 pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
-/// Longest title of a hit, in characters.
-pub(crate) const TITLE_CHARS_MAX: usize = 120;
 
 /// How long a client may keep the list of tools and the server's description, in milliseconds. Neither changes
 /// while the process lives.

@@ -14,17 +14,19 @@ use testkit::episode::{failed, insertion, ok, open};
 
 fn step() -> impl Strategy<Value = NewStep> {
     let tool = prop::sample::select(vec!["read", "write", "test", "日本", "a b"]);
-    let error = prop::option::of(prop::sample::select(vec!["", "exit 1", "exit 2", "Error: no such file"]));
+    let few =
+        prop::sample::select(vec!["", "exit 1", "exit 2", "Error: no such file"]).prop_map(str::to_owned);
+    let error = prop::option::of(prop_oneof![few, "[a-z]{2}"]);
     let args = prop::option::of(prop_oneof![Just("é".repeat(DETAIL_CHARS_MAX + 1)), Just("{}".to_owned())]);
     (tool, error, args).prop_map(|(tool, error, args)| {
-        let step = error.map_or_else(|| ok(tool), |error| failed(tool, error));
+        let step = error.map_or_else(|| ok(tool), |error| failed(tool, &error));
         NewStep { args, ..step }
     })
 }
 
 fn episode() -> impl Strategy<Value = Episode> {
     let outcome = prop::option::of(prop::sample::select(Outcome::ALL.to_vec()));
-    (prop::collection::vec(step(), 0..120), outcome).prop_map(|(steps, outcome)| {
+    (prop::collection::vec(step(), 0..300), outcome).prop_map(|(steps, outcome)| {
         let ending = Some(NewEnding { outcome, ..NewEnding::default() });
         let new = NewEpisode { steps, ending, started_at: Some(Timestamp::UNIX_EPOCH), ..open("a task") };
         insertion(&TestSource::default(), new).episode
@@ -32,6 +34,8 @@ fn episode() -> impl Strategy<Value = Episode> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn an_extractor_finds_the_same_each_time_each_pattern_once_and_within_its_bounds(episode in episode()) {
         for extractor in [&ToolSequence as &dyn Extractor, &ErrorRecovery] {

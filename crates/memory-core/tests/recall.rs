@@ -120,6 +120,8 @@ async fn a_filter_limits_what_is_found() {
     assert_eq!(ask(Filter { domain: Some("web.shop".into()), ..all() }).await, [old]);
     assert_eq!(ask(Filter { outcome: Some(Outcome::Failure), ..all() }).await, [done]);
     assert_eq!(ask(Filter { until: started_at, ..all() }).await, []);
+    let until = Some("2025-12-31T00:00:00Z".parse().unwrap());
+    assert_eq!(ask(Filter { since: started_at, until, ..all() }).await, [old], "when it happened");
     assert_eq!(ask(Filter { project: Some("none".into()), ..all() }).await, []);
 }
 

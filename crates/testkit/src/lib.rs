@@ -1,4 +1,4 @@
-//! What the tests of the other crates share: an [`InMemoryStore`], the [`contract`] that it and every other store
+//! What the tests of the other crates share: an [`InMemoryStore`], the [contract](mod@contract) that it and every other store
 //! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, and [builders](episode) for episodes.
 #![expect(clippy::expect_used, reason = "a library for tests: a panic is how they fail")]
 

@@ -132,7 +132,11 @@ fn matches(rules: &Map<String, Value>, value: &Value) -> bool {
     let within = bound("minimum").is_none_or(|(minimum, number)| number >= minimum)
         && bound("maximum").is_none_or(|(maximum, number)| number <= maximum);
     let any = rules.get("anyOf").and_then(Value::as_array).is_none_or(|branches| {
-        branches.iter().filter_map(Value::as_object).any(|branch| matches(branch, value))
+        branches.iter().any(|branch| {
+            let mut wrong = Vec::new();
+            check(branch, value, "", &mut wrong);
+            wrong.is_empty()
+        })
     });
     of_type && listed && within && any
 }
@@ -166,7 +170,8 @@ fn describe(schema: &Value) -> String {
             None => "given".to_owned(),
         },
     };
-    let items = schema.get("items").map(|items| format!(" whose items are each {}", describe(items)));
+    let items = schema.get("items").filter(|items| items.as_object().is_some_and(|rules| !rules.is_empty()));
+    let items = items.map(|items| format!(" whose items are each {}", describe(items)));
     let bounds = match (schema.get("minimum"), schema.get("maximum")) {
         (Some(minimum), Some(maximum)) => format!(" from {minimum} to {maximum}"),
         (Some(minimum), None) => format!(" of at least {minimum}"),

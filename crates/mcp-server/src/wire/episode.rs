@@ -48,9 +48,9 @@ impl From<Outcome> for WireOutcome {
     }
 }
 
-/// Any JSON; what is no string is kept as JSON text.
-fn any_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": ["string", "object", "array", "number", "boolean"]})
+/// A text, or JSON that is kept as text. One type a branch: some clients take no list of types.
+fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array", "items": {}}]})
 }
 
 /// One tool call and what came of it.
@@ -64,11 +64,11 @@ pub(crate) struct StepArgs {
     action: Option<String>,
     /// Its arguments.
     #[serde(default)]
-    #[schemars(schema_with = "any_json")]
+    #[schemars(schema_with = "text_or_json")]
     args: Value,
     /// What it returned; the telling part is enough.
     #[serde(default)]
-    #[schemars(schema_with = "any_json")]
+    #[schemars(schema_with = "text_or_json")]
     observation: Value,
     /// Whether it worked; by default, whether `error` is empty.
     ok: Option<bool>,
@@ -205,11 +205,11 @@ pub(crate) struct AddStepArgs {
     action: Option<String>,
     /// Its arguments.
     #[serde(default)]
-    #[schemars(schema_with = "any_json")]
+    #[schemars(schema_with = "text_or_json")]
     args: Value,
     /// What it returned; the telling part is enough.
     #[serde(default)]
-    #[schemars(schema_with = "any_json")]
+    #[schemars(schema_with = "text_or_json")]
     observation: Value,
     /// Whether it worked; by default, whether `error` is empty.
     ok: Option<bool>,
@@ -431,7 +431,7 @@ pub(crate) enum Names {
 }
 
 fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"type": ["string", "array"], "items": {"type": "string"}})
+    schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 }
 
 /// Arguments of `remember`.

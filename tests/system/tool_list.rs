@@ -1,0 +1,87 @@
+//! The wire surface: what a client is told of each tool. A snapshot each, so that no change goes unnoticed.
+
+use serde_json::{Value, json};
+
+use crate::server::Home;
+
+fn tools() -> Vec<Value> {
+    let mut list = Home::new().start().ask("tools/list", json!({}));
+    assert!(list["result"].get("nextCursor").is_none(), "one page");
+    serde_json::from_value(list["result"]["tools"].take()).unwrap()
+}
+
+#[test]
+fn every_tool_is_listed_as_pinned() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut changed = Vec::new();
+    for tool in tools() {
+        let name = tool["name"].as_str().unwrap().to_owned();
+        let pinned = || insta::assert_snapshot!(name.clone(), serde_json::to_string_pretty(&tool).unwrap());
+        // All of them are compared before the test fails.
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settings.bind(pinned))).is_err() {
+            changed.push(name);
+        }
+    }
+    assert!(changed.is_empty(), "changed, see tests/system/snapshots: {changed:?}");
+}
+
+/// What clients choke on or pay tokens for, anywhere in a schema.
+fn superfluous(schema: &Value, at: &str, found: &mut Vec<String>) {
+    let parts: Vec<(String, &Value)> = match schema {
+        Value::Object(object) => object.iter().map(|(key, part)| (format!("{at}/{key}"), part)).collect(),
+        Value::Array(items) => items.iter().map(|part| (at.to_owned(), part)).collect(),
+        _ => return,
+    };
+    for (path, part) in parts {
+        let key = path.rsplit('/').next().unwrap_or_default();
+        let is_argument = at.ends_with("/properties");
+        let bad = !is_argument
+            && match key {
+                "$schema" | "$ref" | "$defs" | "title" => true,
+                "format" => part.as_str().is_some_and(|format| format.contains("int") || format == "double"),
+                "type" => *part == "null" || part.as_array().is_some_and(|types| types.contains(&"null".into())),
+                "enum" | "default" => part.is_null() || part.as_array().is_some_and(|v| v.contains(&Value::Null)),
+                _ => false,
+            };
+        if bad {
+            found.push(format!("{path}: {part}"));
+        }
+        superfluous(part, &path, found);
+    }
+}
+
+#[test]
+fn the_schemas_hold_nothing_that_clients_choke_on() {
+    let tools = tools();
+    assert!(!tools.is_empty());
+    let mut found = Vec::new();
+    for tool in &tools {
+        let name = tool["name"].as_str().unwrap();
+        let schema = &tool["inputSchema"];
+        assert_eq!(schema["type"], "object", "{name}");
+        assert_eq!(schema["additionalProperties"], false, "{name}: a mistyped argument is refused");
+        superfluous(schema, name, &mut found);
+        for (argument, schema) in schema["properties"].as_object().unwrap() {
+            let described = ["description", "enum"].iter().any(|key| schema.get(key).is_some());
+            assert!(described || argument.ends_with("_id"), "{name}.{argument} says nothing of itself");
+        }
+        let description = tool["description"].as_str().unwrap();
+        assert!(description.chars().count() <= 4_096, "{name}: Claude Code cuts what is longer");
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn what_only_reads_says_so_and_nothing_claims_to_destroy() {
+    for tool in tools() {
+        let name = tool["name"].as_str().unwrap();
+        let reads = ["query_memory", "get_episode", "health_check"].contains(&name);
+        let hints = &tool["annotations"];
+        assert_eq!(hints["readOnlyHint"] == true, reads, "{name}");
+        assert!(reads || hints["destructiveHint"] == false, "{name}");
+        let always = ["query_memory", "create_episode"].contains(&name);
+        assert_eq!(tool["_meta"]["anthropic/alwaysLoad"] == true, always, "{name}");
+    }
+}
