@@ -91,7 +91,6 @@ CREATE TABLE pattern (
     -- Empty where the episodes have no domain, so that the key below holds.
     domain    TEXT NOT NULL,
     signature TEXT NOT NULL,
-    body      TEXT NOT NULL,
     -- Sum and number of the rows in evidence.
     credit    REAL NOT NULL,
     episodes  INTEGER NOT NULL,

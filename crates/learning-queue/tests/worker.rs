@@ -25,6 +25,9 @@ use testkit::{FailingStore, InMemoryStore, Moment, Stores, TestSource};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+/// Ends a test that waits for what never comes; where time is paused, at once.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Notes from which episodes something was learned, in order.
 #[derive(Default)]
 struct Learned {
@@ -53,8 +56,7 @@ impl Learned {
                 self.more.notified().await;
             }
         };
-        // Ends the test if they never come; where time is paused, at once.
-        tokio::time::timeout(Duration::from_secs(600), all).await.unwrap();
+        tokio::time::timeout(PATIENCE, all).await.unwrap();
     }
 }
 
@@ -153,6 +155,12 @@ impl PatternStore for Gate {
 
     async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
         self.inner.lessons(episodes).await
+    }
+}
+
+impl Gate {
+    async fn reached(&self) {
+        tokio::time::timeout(PATIENCE, self.reached.notified()).await.unwrap();
     }
 }
 
@@ -344,7 +352,7 @@ async fn an_urgent_job_overtakes_a_backlog() {
     let backlog = (0..200).map(|number| named(&format!("run {number}"), success())).collect();
     scene.memory(vec![]).import(backlog).await.unwrap();
     let worker = scene.worker(&stores, Registry::default());
-    gate.reached.notified().await;
+    gate.reached().await;
     let memory = scene.memory(vec![Arc::new(worker.waker())]);
     let urgent = memory.create(named("live", success())).await.unwrap().id;
     gate.permits.add_permits(1_000);
@@ -364,7 +372,7 @@ async fn a_shutdown_finishes_the_job_in_hand_and_hands_the_others_back() {
         ids.push(scene.add(named(&format!("run {number}"), success())).await);
     }
     let worker = scene.worker(&stores, Registry::default());
-    gate.reached.notified().await;
+    gate.reached().await;
     assert_eq!((scene.counts().await.running, worker.metrics().waiting), (5, 4));
     let stopping = tokio::spawn(worker.shutdown(Duration::from_secs(600)));
     tokio::task::yield_now().await;
@@ -383,7 +391,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
     let (gate, stores) = scene.gate();
     scene.add(success()).await;
     let worker = scene.worker(&stores, Registry::default());
-    gate.reached.notified().await;
+    gate.reached().await;
     let stopped = worker.shutdown(Duration::from_secs(3)).await;
     assert!(matches!(stopped, Err(Error::Late(_))));
     gate.permits.add_permits(1);
@@ -406,7 +414,7 @@ async fn a_shutdown_cuts_a_drain_short() {
     tokio::select! {
         biased;
         drained = worker.drain() => panic!("the gate is closed: {drained:?}"),
-        () = gate.reached.notified() => {}
+        () = gate.reached() => {}
     }
     let stopping = tokio::spawn(worker.shutdown(Duration::from_secs(600)));
     tokio::task::yield_now().await;
@@ -423,7 +431,7 @@ async fn a_worker_whose_handle_is_dropped_stops() {
     scene.add(named("one", success())).await;
     scene.add(named("two", success())).await;
     let worker = scene.worker(&stores, Registry::default());
-    gate.reached.notified().await;
+    gate.reached().await;
     drop(worker);
     gate.permits.add_permits(1_000);
     scene.learned.wait_for(1).await;

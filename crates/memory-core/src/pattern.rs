@@ -25,8 +25,8 @@ pub enum PatternBody {
     },
 }
 
-/// Separates the parts of a signature; cannot occur in a stored name, where it would be no text.
-const SEPARATOR: &str = "\u{1f}";
+/// Separates the parts of a signature: the unit separator of ASCII, which no part may contain.
+const SEPARATOR: char = '\u{1f}';
 
 impl PatternBody {
     /// The name of its kind, on the wire and in the store.
@@ -38,15 +38,29 @@ impl PatternBody {
     }
 
     /// Equal for two findings exactly when they are the same pattern. Together with kind and domain it is the
-    /// pattern's identity.
+    /// pattern's identity, and [`parse`](Self::parse) reads it back.
     pub fn signature(&self) -> String {
-        match self {
-            Self::ToolSequence { tools } => tools.join(SEPARATOR),
-            Self::ErrorRecovery { tool, error, recovery } => [tool.as_str(), error]
-                .into_iter()
-                .chain(recovery.iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(SEPARATOR),
+        let parts: Vec<&String> = match self {
+            Self::ToolSequence { tools } => tools.iter().collect(),
+            Self::ErrorRecovery { tool, error, recovery } => {
+                [tool, error].into_iter().chain(recovery).collect()
+            }
+        };
+        let part = |part: &&String| part.replace(SEPARATOR, " ");
+        parts.iter().map(part).collect::<Vec<_>>().join(&SEPARATOR.to_string())
+    }
+
+    /// The pattern of this kind and signature; `None` if it is none.
+    pub fn parse(kind: &str, signature: &str) -> Option<Self> {
+        let mut parts = signature.split(SEPARATOR).map(str::to_owned);
+        match kind {
+            "tool_sequence" => Some(Self::ToolSequence { tools: parts.collect() }),
+            "error_recovery" => Some(Self::ErrorRecovery {
+                tool: parts.next()?,
+                error: parts.next()?,
+                recovery: parts.collect(),
+            }),
+            _ => None,
         }
     }
 
@@ -143,10 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn different_patterns_have_different_signatures() {
+    fn a_signature_tells_patterns_apart_and_is_read_back() {
         let sequence = |tools: &[&str]| PatternBody::ToolSequence {
             tools: tools.iter().map(|t| t.to_string()).collect(),
         };
         assert_ne!(sequence(&["a", "b c"]).signature(), sequence(&["a b", "c"]).signature());
+        let recovery = |tools: &[&str]| PatternBody::ErrorRecovery {
+            tool: "a".into(),
+            error: "it \"failed\"".into(),
+            recovery: tools.iter().map(ToString::to_string).collect(),
+        };
+        for body in [sequence(&["a", "b"]), recovery(&[]), recovery(&["b"]), recovery(&["b", "a"])] {
+            assert_eq!(PatternBody::parse(body.kind(), &body.signature()), Some(body));
+        }
     }
 }

@@ -9,7 +9,7 @@ mod rank;
 pub(crate) use advice::advisers;
 pub use advice::{Advice, AdviceItem, compose};
 pub use analyze::terms;
-pub use document::Document;
+pub use document::{Document, Part};
 pub(crate) use document::{completion_terms, step_terms};
 pub use rank::{Ranked, rank};
 
@@ -92,8 +92,8 @@ pub struct Candidate {
     pub found: Found,
     /// When that happened.
     pub when: Timestamp,
-    /// Terms of its title and body.
-    pub document: Document,
+    /// Where each term of the query stands in it, in the order of [`Search::terms`]; `None` where it does not.
+    pub places: Vec<Option<Part>>,
 }
 
 /// What the index proposes.

@@ -11,7 +11,7 @@ use memory_core::limits::SEARCH_TERMS_MAX;
 use memory_core::note::Note;
 use memory_core::pattern::Pattern;
 use memory_core::port::{Index, StoreError};
-use memory_core::retrieve::{Candidate, Candidates, Document, Found, Item, Kind, Search};
+use memory_core::retrieve::{Candidate, Candidates, Document, Found, Item, Kind, Part, Search};
 
 use crate::episodes::{heads, snapshot};
 use crate::link::Link;
@@ -176,10 +176,19 @@ fn propose(link: &Link, known: &[(u64, &String)], search: &Search) -> Result<Vec
         filter.outcome.map(Outcome::name),
         row::signed(search.limit as u64)
     ];
+    let asked: HashMap<&str, usize> = search.terms.iter().map(String::as_str).zip(0..).collect();
     link.rows(sql, params, |row| {
         let mut columns = Columns::of(row);
-        let found = columns.found()?;
-        Ok(Candidate { found, when: columns.time()?, document: document(&mut columns)? })
+        let (found, when) = (columns.found()?, columns.time()?);
+        let mut places = vec![None; search.terms.len()];
+        // The body repeats nothing of the title.
+        for part in [Part::Title, Part::Body] {
+            let words = columns.text()?;
+            for index in words.split(' ').filter_map(|word| asked.get(word)) {
+                places[*index] = Some(part);
+            }
+        }
+        Ok(Candidate { found, when, places })
     })
 }
 

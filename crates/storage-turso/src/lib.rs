@@ -18,6 +18,7 @@ mod patterns;
 mod pool;
 mod row;
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ impl TursoStore {
     /// [`StoreError::Newer`] for a database of a newer version, [`StoreError::Corrupt`] for a file that is no database
     /// or is damaged, [`StoreError::ReadOnly`] where it cannot be written, [`StoreError::Full`], [`StoreError::Busy`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        create_private(path);
         let pool = Arc::new(Pool::new(path));
         let shown = path.display().to_string();
         pool.migrate(move |link| migrate::up(link, &shown)).await?;
@@ -60,4 +62,14 @@ impl TursoStore {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Creates the database file for its owner's eyes only, if there is none; SQLite gives its log the same permissions.
+/// Whatever keeps it from being created is reported when it is opened.
+fn create_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }

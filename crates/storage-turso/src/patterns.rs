@@ -11,7 +11,6 @@ use memory_core::job::Job;
 use memory_core::pattern::{Pattern, PatternBody, Tally};
 use memory_core::port::{PatternStore, StoreError};
 use memory_core::retrieve::{Found, Lesson, Lessons};
-use uuid::Uuid;
 
 use crate::episodes::snapshot;
 use crate::link::Link;
@@ -86,13 +85,13 @@ fn observe(
     at: Timestamp,
 ) -> Result<PatternId, StoreError> {
     let Finding { body, credit, detail } = finding;
-    let sql = "INSERT INTO pattern (id, kind, domain, signature, body, credit, episodes, last_seen)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)
+    let sql = "INSERT INTO pattern (id, kind, domain, signature, credit, episodes, last_seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)
          ON CONFLICT (kind, domain, signature) DO UPDATE SET
              credit = credit + excluded.credit, episodes = episodes + 1, last_seen = max(last_seen, excluded.last_seen)
          RETURNING key, id, episodes, credit";
-    let (kind, signature, json) = (body.kind(), body.signature(), json(body));
-    let params = params![new_id.to_string(), kind, domain, signature, json, *credit, at.as_microsecond()];
+    let params =
+        params![new_id.to_string(), body.kind(), domain, body.signature(), *credit, at.as_microsecond()];
     let stored = link.row(sql, params, |row| {
         let mut columns = Columns::of(row);
         let (key, id) = (columns.integer()?, PatternId(columns.uuid()?));
@@ -130,28 +129,32 @@ fn drop_unsupported(link: &Link, keys: &[i64]) -> Result<(), StoreError> {
 fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let sql = concat!(
-        "SELECT e.id, v.detail, ",
+        "SELECT p.key, e.id, v.detail, ",
         pattern_columns!(),
         " FROM json_each(?1) asked JOIN episode e ON e.id = asked.value
           JOIN evidence v ON v.episode = e.key JOIN pattern p ON p.key = v.pattern
           ORDER BY asked.key, p.key"
     );
-    let shown = link.rows(sql, [names.as_str()], |row| {
-        let mut columns = Columns::of(row);
-        let (episode, detail) = (EpisodeId(columns.uuid()?), columns.optional_text()?);
-        Ok((episode, detail, pattern(&mut columns)?))
-    })?;
     let mut lessons: Vec<Lesson> = Vec::new();
-    let mut places: HashMap<Uuid, usize> = HashMap::new();
-    for (episode, detail, pattern) in shown {
-        let place = *places.entry(pattern.id.0).or_insert_with(|| {
-            lessons.push(Lesson { pattern, shown_by: Vec::new(), detail: None });
-            lessons.len() - 1
-        });
-        let lesson = &mut lessons[place];
-        lesson.shown_by.push(episode);
-        lesson.detail = lesson.detail.take().or(detail);
-    }
+    let mut places: HashMap<i64, usize> = HashMap::new();
+    link.rows(sql, [names.as_str()], |row| {
+        let mut columns = Columns::of(row);
+        let (key, episode) = (columns.integer()?, EpisodeId(columns.uuid()?));
+        let detail = columns.optional_text()?;
+        match places.get(&key) {
+            // Most are shown by several of the episodes; only the first row is read whole.
+            Some(place) => {
+                let lesson = &mut lessons[*place];
+                lesson.shown_by.push(episode);
+                lesson.detail = lesson.detail.take().or(detail);
+            }
+            None => {
+                places.insert(key, lessons.len());
+                lessons.push(Lesson { pattern: pattern(&mut columns)?, shown_by: vec![episode], detail });
+            }
+        }
+        Ok(())
+    })?;
     Ok(Lessons { lessons, base: base(link, &names)? })
 }
 

@@ -5,7 +5,7 @@ use libsql::{Row, Value};
 use memory_core::episode::{Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::note::{Layer, Note};
-use memory_core::pattern::{Pattern, Tally};
+use memory_core::pattern::{Pattern, PatternBody, Tally};
 use memory_core::retrieve::{Document, Found, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -208,15 +208,18 @@ pub(crate) fn note(row: &Row) -> Read<Note> {
 /// The columns of [`pattern`].
 macro_rules! pattern_columns {
     () => {
-        "p.id, p.body, p.domain, p.credit, p.episodes, p.last_seen"
+        "p.id, p.kind, p.signature, p.domain, p.credit, p.episodes, p.last_seen"
     };
 }
 pub(crate) use pattern_columns;
 
 pub(crate) fn pattern(columns: &mut Columns<'_>) -> Read<Pattern> {
+    let id = PatternId(columns.uuid()?);
+    let (kind, signature) = (columns.text()?, columns.text()?);
     Ok(Pattern {
-        id: PatternId(columns.uuid()?),
-        body: columns.json()?,
+        id,
+        body: PatternBody::parse(&kind, &signature)
+            .ok_or_else(|| conversion(format!("unknown kind {kind}")))?,
         domain: Some(columns.text()?).filter(|domain| !domain.is_empty()),
         tally: Tally { credit: columns.real()?, episodes: columns.unsigned()? },
         last_seen: columns.time()?,

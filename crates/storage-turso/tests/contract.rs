@@ -1,4 +1,5 @@
 //! The contract of every store, kept by this one.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

@@ -53,7 +53,7 @@ pub(crate) fn advisers(ranked: &[Ranked]) -> Vec<EpisodeId> {
 /// Composes advice from the similar episodes (`heads`, the most similar first) and what they teach.
 ///
 /// A sequence of tools becomes a step only if the lower bound of its success rate lies above the success rate of its
-/// domain, and a pitfall only if the upper bound lies below. Beside that the way of the most similar success is
+/// domain, and a pitfall only if the upper bound lies below and it fails more often than not. Beside that the way of the most similar success is
 /// told as what it is: one account.
 pub fn compose(heads: &[EpisodeHead], lessons: &Lessons) -> Advice {
     let mut outcomes = Tally::default();
@@ -64,7 +64,7 @@ pub fn compose(heads: &[EpisodeHead], lessons: &Lessons) -> Advice {
     let mut steps: Vec<AdviceItem> = heads.iter().find_map(account).into_iter().collect();
     steps.extend(sequences(lessons, |rate| rate.low > base));
     let mut pitfalls = failures(lessons);
-    pitfalls.extend(sequences(lessons, |rate| rate.high < base));
+    pitfalls.extend(sequences(lessons, |rate| rate.high < base && rate.mean < 0.5));
     let mut advice = Advice {
         steps,
         pitfalls,

@@ -1,5 +1,7 @@
 //! What of a stored thing can be searched for.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::terms;
@@ -17,7 +19,24 @@ pub struct Document {
     pub body: Vec<String>,
 }
 
+/// A part of a [`Document`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the thing is about.
+    Title,
+    /// What else it mentions.
+    Body,
+}
+
 impl Document {
+    /// Where each of these terms stands.
+    pub fn places(&self, terms: &[String]) -> Vec<Option<Part>> {
+        let title = self.title.iter().map(|term| (term, Part::Title));
+        let parts: HashMap<&String, Part> =
+            self.body.iter().map(|term| (term, Part::Body)).chain(title).collect();
+        terms.iter().map(|term| parts.get(term).copied()).collect()
+    }
+
     fn new(title: &str, body: &str) -> Self {
         let mut document = Self { title: terms(title, TITLE_TERMS_MAX), body: Vec::new() };
         document.extend(terms(body, BODY_TERMS_MAX));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Candidates, Found};
+use super::{Candidate, Candidates, Found, Part};
 
 /// Weight of a term in the title against one in the body.
 const TITLE_WEIGHT: f64 = 3.0;
@@ -61,13 +61,11 @@ fn is_relevant(ranked: &Ranked) -> bool {
 fn assess(terms: &[String], weights: &[f64], all: f64, candidate: &Candidate) -> Ranked {
     let (mut score, mut covered) = (0.0, 0.0);
     let mut matched: Vec<(f64, &String)> = Vec::new();
-    for (term, weight) in terms.iter().zip(weights) {
-        let field = if candidate.document.title.contains(term) {
-            TITLE_WEIGHT
-        } else if candidate.document.body.contains(term) {
-            1.0
-        } else {
-            continue;
+    for ((term, weight), place) in terms.iter().zip(weights).zip(&candidate.places) {
+        let field = match place {
+            Some(Part::Title) => TITLE_WEIGHT,
+            Some(Part::Body) => 1.0,
+            None => continue,
         };
         covered += weight;
         score += weight * field / (field + SATURATION);
@@ -93,21 +91,25 @@ fn idf(documents: u64, frequency: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::id::EpisodeId;
-    use crate::retrieve::Document;
     use jiff::Timestamp;
     use uuid::Uuid;
 
-    fn candidate(id: u128, title: &[&str], body: &[&str]) -> Candidate {
-        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+    /// What has this id, with each term of the query in its title (`t`), its body (`b`) or nowhere.
+    fn candidate(id: u128, places: &str) -> Candidate {
+        let place = |c| match c {
+            't' => Some(Part::Title),
+            'b' => Some(Part::Body),
+            _ => None,
+        };
         Candidate {
             found: Found::Episode(EpisodeId(Uuid::from_u128(id))),
             when: Timestamp::UNIX_EPOCH,
-            document: Document { title: words(title), body: words(body) },
+            places: places.chars().map(place).collect(),
         }
     }
 
-    fn order(terms: &[&str], frequencies: &[u64], proposed: Vec<Candidate>) -> Vec<u128> {
-        let terms: Vec<String> = terms.iter().map(ToString::to_string).collect();
+    fn order(frequencies: &[u64], proposed: Vec<Candidate>) -> Vec<u128> {
+        let terms: Vec<String> = (0..frequencies.len()).map(|n| format!("term{n}")).collect();
         let candidates = Candidates { documents: 1_000, frequencies: frequencies.to_vec(), proposed };
         let id = |ranked: Ranked| match ranked.found {
             Found::Episode(id) => id.0.as_u128(),
@@ -118,18 +120,13 @@ mod tests {
 
     #[test]
     fn rare_words_count_more_than_common_ones_and_titles_more_than_bodies() {
-        let proposed = vec![
-            candidate(1, &["flight"], &["x"]),
-            candidate(2, &["x"], &["refund"]),
-            candidate(3, &["refund", "x"], &[]),
-        ];
-        assert_eq!(order(&["flight", "refund", "x"], &[900, 3, 500], proposed), [3, 2]);
+        let proposed = vec![candidate(1, "t-b"), candidate(2, "-bt"), candidate(3, "-tt")];
+        assert_eq!(order(&[900, 3, 500], proposed), [3, 2]);
     }
 
     #[test]
     fn a_chance_word_in_common_is_not_relevance() {
-        let proposed = vec![candidate(1, &["deploy", "service"], &[])];
-        assert!(order(&["deploy", "kernel", "driver", "panic"], &[5, 5, 5, 5], proposed.clone()).is_empty());
-        assert_eq!(order(&["deploy"], &[5], proposed), [1]);
+        assert!(order(&[5, 5, 5, 5], vec![candidate(1, "t---")]).is_empty());
+        assert_eq!(order(&[5], vec![candidate(1, "t")]), [1]);
     }
 }

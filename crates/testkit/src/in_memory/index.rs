@@ -84,7 +84,8 @@ impl Index for InMemoryStore {
             let matches = terms.iter().filter(|term| contains(document, term)).count();
             let subject = subject(&state.item(*found).expect("a document stands for something"));
             if matches > 0 && admits(&filter, &subject) {
-                let candidate = Candidate { found: *found, when: subject.when, document: document.clone() };
+                let candidate =
+                    Candidate { found: *found, when: subject.when, places: document.places(&terms) };
                 proposed.push((matches, candidate));
             }
         }
