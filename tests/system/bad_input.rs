@@ -39,7 +39,9 @@ fn tools(server: &mut Server) -> Vec<(String, Map<String, Value>, Vec<String>)> 
 
 /// A value that is not of the type that the schema asks for.
 fn wrong(schema: &Value) -> Value {
-    let is = |name: &str| schema["type"] == name || schema["type"].as_array().is_some_and(|t| t.contains(&name.into()));
+    let is = |name: &str| {
+        schema["type"] == name || schema["type"].as_array().is_some_and(|t| t.contains(&name.into()))
+    };
     [json!(true), json!({"an": "object"}), json!("text"), json!([])]
         .into_iter()
         .find(|value| match value {
@@ -121,8 +123,16 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
     let mut fields = texts(&error["fields"], "field");
     fields.sort_unstable();
     let expected = [
-        "outcome", "reward", "steps[1].tool", "steps[2]", "steps[3].duration_ms", "steps[3].ok", "steps[3].tool",
-        "tags[1]", "task", "unheard_of",
+        "outcome",
+        "reward",
+        "steps[1].tool",
+        "steps[2]",
+        "steps[3].duration_ms",
+        "steps[3].ok",
+        "steps[3].tool",
+        "tags[1]",
+        "task",
+        "unheard_of",
     ];
     assert_eq!(fields, expected);
     let message = error["message"].as_str().unwrap();
@@ -228,7 +238,11 @@ fn values_out_of_range_and_contradictions_are_refused() {
         ("create_episode", json!({"task": "t", "reward": 1}), "reward"),
         ("create_episode", json!({"task": "t", "started_at": "yesterday"}), "started_at"),
         ("create_episode", json!({"task": "t", "started_at": "2026-02-30"}), "started_at"),
-        ("create_episode", json!({"task": "t", "steps": [{"tool": "a", "ok": true, "error": "e"}]}), "steps[0].ok"),
+        (
+            "create_episode",
+            json!({"task": "t", "steps": [{"tool": "a", "ok": true, "error": "e"}]}),
+            "steps[0].ok",
+        ),
         ("create_episode", json!({"task": ""}), "task"),
         ("create_episode", json!({"task": "\n\t "}), "task"),
         ("get_episode", json!({"episode_id": episode, "steps_limit": 201}), "steps_limit"),
@@ -261,5 +275,8 @@ fn values_out_of_range_and_contradictions_are_refused() {
     for reward in [0, 1] {
         server.call("create_episode", json!({"task": "Bound", "outcome": "success", "reward": reward}));
     }
-    server.call("query_memory", query(json!({"limit": 50, "since": "2026-01-01", "until": "2026-01-01T00:00:01Z"})));
+    server.call(
+        "query_memory",
+        query(json!({"limit": 50, "since": "2026-01-01", "until": "2026-01-01T00:00:01Z"})),
+    );
 }

@@ -71,7 +71,8 @@ fn whatever_was_acknowledged_survives_a_kill_right_after() {
             }
             _ => {
                 let task = format!("wombat{kill} burrows through ledger{kill}");
-                let new = json!({"task": task, "steps": [{"tool": "read", "observation": "x".repeat(3_000)}]});
+                let new =
+                    json!({"task": task, "steps": [{"tool": "read", "observation": "x".repeat(3_000)}]});
                 let id = server.call("create_episode", new)["episode_id"].take();
                 episodes.push(Told { id, task, steps: 1, completed: false });
             }
@@ -90,7 +91,10 @@ fn whatever_was_acknowledged_survives_a_kill_right_after() {
     assert_eq!(answer["advice"]["pitfalls"][0]["evidence"], json!([episodes[0].id]), "{answer}");
     let patterns = server.call("query_memory", json!({"query": "read then pytest", "kinds": ["pattern"]}));
     let learned = format!("over {} episode(s)", episodes.len());
-    assert!(patterns["hits"][0]["text"].as_str().unwrap().contains(&learned), "each of them once: {patterns}");
+    assert!(
+        patterns["hits"][0]["text"].as_str().unwrap().contains(&learned),
+        "each of them once: {patterns}"
+    );
     assert_eq!(server.finish().1, Some(0));
     let found = home.health();
     assert_eq!(found["status"], "ok", "{found}");
@@ -105,7 +109,8 @@ fn whatever_was_acknowledged_before_a_kill_in_the_middle_is_there() {
         let first = (0..BURST_REQUESTS)
             .map(|number| {
                 let task = format!("burst{burst} element{number}");
-                let arguments = json!({"task": task, "steps": [{"tool": "x"}, {"tool": "y"}], "outcome": "success"});
+                let arguments =
+                    json!({"task": task, "steps": [{"tool": "x"}, {"tool": "y"}], "outcome": "success"});
                 server.post("tools/call", json!({"name": "create_episode", "arguments": arguments}))
             })
             .min()

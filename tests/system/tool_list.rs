@@ -41,8 +41,12 @@ fn superfluous(schema: &Value, at: &str, found: &mut Vec<String>) {
             && match key {
                 "$schema" | "$ref" | "$defs" | "title" => true,
                 "format" => part.as_str().is_some_and(|format| format.contains("int") || format == "double"),
-                "type" => *part == "null" || part.as_array().is_some_and(|types| types.contains(&"null".into())),
-                "enum" | "default" => part.is_null() || part.as_array().is_some_and(|v| v.contains(&Value::Null)),
+                "type" => {
+                    *part == "null" || part.as_array().is_some_and(|types| types.contains(&"null".into()))
+                }
+                "enum" | "default" => {
+                    part.is_null() || part.as_array().is_some_and(|v| v.contains(&Value::Null))
+                }
                 _ => false,
             };
         if bad {

@@ -44,7 +44,10 @@ fn malformed_json_is_answered_by_the_id_that_can_be_read() {
     let mut server = home.start();
     let cases = [
         (r#"{"jsonrpc":"2.0","id":41,"method":"tools/call","params":{oops}}"#, json!(41)),
-        (r#"{"jsonrpc":"2.0","method":"ping","params":{"id":1,"x":[}],"id":"forty-two"}"#, json!("forty-two")),
+        (
+            r#"{"jsonrpc":"2.0","method":"ping","params":{"id":1,"x":[}],"id":"forty-two"}"#,
+            json!("forty-two"),
+        ),
         (r#"{"id":43,"params":{"text":"never closed"#, json!(43)),
         (r#"{"id":44}{"id":45}"#, json!(44)),
         ("this is no JSON at all", Value::Null),
@@ -146,7 +149,8 @@ fn cancelling_what_is_finished_or_unknown_does_no_harm() {
 fn bytes_that_are_no_utf8_are_refused() {
     let home = Home::new();
     let mut server = home.start();
-    let answer = answer_to(&mut server, b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"ping\",\"x\":\"\xC3(\"}\n");
+    let answer =
+        answer_to(&mut server, b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"ping\",\"x\":\"\xC3(\"}\n");
     assert_eq!(refusal(&answer), (-32700, &json!(5)));
     assert!(message(&answer).contains("UTF-8"), "{answer}");
     assert_eq!(refusal(&answer_to(&mut server, b"\xFF\xFE\x00\x01\n")).0, -32700);
@@ -196,8 +200,11 @@ fn no_nul_character_is_stored() {
         ("remember", json!({"text": "a", "tags": ["b", "\0"]}), "tags[1]"),
         ("create_episode", json!({"task": "\0"}), "task"),
         ("create_episode", json!({"task": "t", "context": {"key": "a\0"}}), "context.key"),
-        ("create_episode", json!({"task": "t", "steps": [{"tool": "a"}, {"tool": "b", "observation": "\0"}]}),
-         "steps[1].observation"),
+        (
+            "create_episode",
+            json!({"task": "t", "steps": [{"tool": "a"}, {"tool": "b", "observation": "\0"}]}),
+            "steps[1].observation",
+        ),
         ("add_episode_step", json!({"episode_id": id, "tool": "a", "error": "x\0"}), "error"),
         ("complete_episode", json!({"episode_id": id, "outcome": "success", "summary": "\0"}), "summary"),
     ];

@@ -83,7 +83,10 @@ fn what_one_was_told_the_other_knows_at_once() {
         assert_eq!(reader.call("query_memory", question.clone())["known"], false);
         writer.call("remember", json!({"text": format!("okapi{round} is shy"), "external_id": "okapi"}));
         assert_eq!(reader.call("query_memory", question.clone())["known"], true);
-        reader.call("remember", json!({"text": format!("the okapi of round {round} is gone"), "external_id": "okapi"}));
+        reader.call(
+            "remember",
+            json!({"text": format!("the okapi of round {round} is gone"), "external_id": "okapi"}),
+        );
         assert_eq!(writer.call("query_memory", question)["known"], false, "it was superseded");
         std::mem::swap(&mut writer, &mut reader);
     }
@@ -93,13 +96,18 @@ fn what_one_was_told_the_other_knows_at_once() {
 fn one_server_learns_what_the_other_was_told() {
     let home = Home::new();
     let (mut left, mut right) = (home.start(), home.start());
-    let steps = json!([{"tool": "build", "error": "Error: out of memory"}, {"tool": "clean"}, {"tool": "build"}]);
+    let steps =
+        json!([{"tool": "build", "error": "Error: out of memory"}, {"tool": "clean"}, {"tool": "build"}]);
     for server in [&mut left, &mut right] {
-        server.call("create_episode", json!({"task": "Build the firmware image", "steps": steps, "outcome": "success"}));
+        server.call(
+            "create_episode",
+            json!({"task": "Build the firmware image", "steps": steps, "outcome": "success"}),
+        );
     }
     left.learned();
     let question = json!({"query": "build the firmware image"});
-    let (from_left, from_right) = (left.call("query_memory", question.clone()), right.call("query_memory", question));
+    let (from_left, from_right) =
+        (left.call("query_memory", question.clone()), right.call("query_memory", question));
     assert_eq!(from_left, from_right);
     let recovery = &from_left["advice"]["recoveries"][0];
     assert_eq!(recovery["rate"]["episodes"], 2, "both count, each once: {from_left}");

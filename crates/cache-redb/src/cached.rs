@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use memory_core::episode::{Episode, EpisodeHead};
 use memory_core::id::EpisodeId;
-use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
+use memory_core::port::{
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+};
 
 use crate::entries::EPISODE;
 use crate::{Cache, Lookup};
@@ -25,10 +27,10 @@ impl EpisodeStore for CachedEpisodes {
         self.inner.insert(batch).await
     }
 
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
-        let number = self.inner.append_step(id, step).await?;
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
+        let appended = self.inner.append_step(id, step).await?;
         self.cache.evict(&episode_key(id));
-        Ok(number)
+        Ok(appended)
     }
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {

@@ -12,8 +12,8 @@ use memory_core::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Sco
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::NewJob;
 use memory_core::port::{
-    Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion,
-    StoreError,
+    Appended, Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source,
+    StepInsertion, StoreError,
 };
 use memory_core::reflection::Reflection;
 use memory_core::retrieve::Found;
@@ -61,7 +61,7 @@ impl Bench {
         block_on(cache.episodes(self.store.clone()).get(id)).unwrap()
     }
 
-    pub(crate) fn append(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<u32, StoreError> {
+    pub(crate) fn append(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<Appended, StoreError> {
         let step = StepInsertion { step: call(), terms: Vec::new(), at: Timestamp::UNIX_EPOCH };
         block_on(cache.episodes(self.store.clone()).append_step(id, step))
     }
@@ -174,7 +174,7 @@ impl EpisodeStore for Store {
             })
             .collect())
     }
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         let mut contents = self.contents();
         if !contents.episodes.contains_key(&id) {
             return Err(StoreError::NotFound);
@@ -182,7 +182,7 @@ impl EpisodeStore for Store {
         contents.change(id, |slot| {
             slot.as_mut().unwrap().steps.push(Step { number: 1, at: step.at, call: step.step });
         });
-        Ok(1)
+        Ok(Appended::New(1))
     }
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         let mut contents = self.contents();

@@ -359,9 +359,8 @@ impl Task {
 
     async fn give_back(&self, job: Job) {
         count(&self.counters.handed_back);
-        let due = Retry::At(self.worker.source.now());
         let reason = "not begun: the worker was shut down".to_owned();
-        if let Err(error) = self.worker.jobs.fail(job, reason, due).await {
+        if let Err(error) = self.worker.jobs.fail(job, reason, Retry::Unbegun).await {
             tracing::warn!(job = %job.id, %error, "failed to hand a job back; it is due again after its lease");
         }
     }

@@ -17,7 +17,8 @@ use memory_core::job::{Job, JobCounts};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
 use memory_core::memory::{Memory, NewEpisode};
 use memory_core::port::{
-    CompletionInsertion, EpisodeStore, Inserted, Insertion, PatternStore, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, PatternStore, Source, StepInsertion,
+    StoreError,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{finished, named, ok};
@@ -449,7 +450,7 @@ impl EpisodeStore for Gone {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
         self.0.episodes.insert(batch).await
     }
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         self.0.episodes.append_step(id, step).await
     }
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {

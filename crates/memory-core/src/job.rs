@@ -76,6 +76,8 @@ pub enum Retry {
     At(Timestamp),
     /// Give up; the job stays as a dead letter for an operator.
     Never,
+    /// It was not begun: it is due again at once, and the attempt does not count.
+    Unbegun,
 }
 
 /// How many jobs are in each state.

@@ -1,5 +1,6 @@
 //! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,12 +11,12 @@ use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
 use crate::limits::{
-    CANDIDATES_MAX, CONFLICT_RETRIES_MAX, EPISODE_STEPS_MAX, HITS_MAX, QUERY_BYTES_MAX, QUERY_TERMS_MAX,
-    SIMILAR_MAX,
+    CANDIDATES_MAX, CONFLICT_RETRIES_MAX, EPISODE_STEPS_MAX, HITS_MAX, QUERY_TERMS_MAX, SIMILAR_MAX,
 };
 use crate::note::{Layer, Note};
-use crate::port::{AnswerKey, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError};
-use crate::redact::redact;
+use crate::port::{
+    AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
+};
 use crate::reflection::Reflection;
 use crate::retrieve::{
     Advice, Answer, Document, Filter, Found, Hit, Item, Kind, Ranked, Search, compose, rank, terms,
@@ -167,10 +168,14 @@ impl Memory {
         scrub(&mut step);
         let terms = crate::retrieve::step_terms(&step);
         let insertion = StepInsertion { step, terms, at: self.ports.source.now() };
-        let number =
-            self.ports.episodes.append_step(id, insertion).await.map_err(|error| of_episode(id, error))?;
-        self.announce(&EpisodeEvent::StepAdded { episode_id: id, number });
-        Ok(number)
+        let appended = self.ports.episodes.append_step(id, insertion).await;
+        match appended.map_err(|error| of_episode(id, error))? {
+            Appended::New(number) => {
+                self.announce(&EpisodeEvent::StepAdded { episode_id: id, number });
+                Ok(number)
+            }
+            Appended::Existing(number) => Ok(number),
+        }
     }
 
     /// Completes an open episode: computes its reward, reflects on its steps and queues the extraction of patterns.
@@ -227,7 +232,7 @@ impl Memory {
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
         let document = Document::of_note(&note);
-        let named = supersedes.join(", ");
+        let named = supersedes.join(" or ");
         self.ports.notes.remember(note, document, supersedes).await.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
@@ -238,10 +243,13 @@ impl Memory {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a bad question, [`Error::Store`] if the store cannot be read.
-    pub async fn recall(&self, question: Question) -> Result<Answer, Error> {
-        check_question(&question)?;
+    pub async fn recall(&self, mut question: Question) -> Result<Answer, Error> {
+        let violations = question_violations(&question);
+        check(&mut question, violations)?;
+        // What is stored has no secrets, so a question without them finds the same; and it is kept as a key.
+        scrub(&mut question);
         let Question { query, filter, limit } = question;
-        let key = AnswerKey { query: redact(&query).into_owned(), filter, limit };
+        let key = AnswerKey { query, filter, limit };
         let seq = self.ports.changes.change_seq().await?;
         if let Some(answer) = self.ports.answers.get(&key, seq).await {
             return Ok(answer);
@@ -310,7 +318,10 @@ impl Memory {
         let violations = new.ending.as_ref().map(reward_violations).unwrap_or_default();
         check(&mut new, violations)?;
         scrub(&mut new);
-        let NewEpisode { external_id, brief, started_at, steps, ending } = new;
+        let NewEpisode { external_id, brief, started_at, mut steps, ending } = new;
+        // As when they are added one by one: a second step of one external id is the same step.
+        let mut named = HashSet::new();
+        steps.retain(|step| step.external_id.as_ref().is_none_or(|name| named.insert(name.clone())));
         let now = self.ports.source.now();
         let numbered = steps.into_iter().zip(1..).map(|(call, number)| Step { number, at: now, call });
         let steps: Vec<Step> = numbered.collect();
@@ -380,16 +391,10 @@ fn reward_violations(ending: &NewEnding) -> Vec<Violation> {
     out_of_range.map(violation).into_iter().collect()
 }
 
-fn check_question(question: &Question) -> Result<(), Error> {
+fn question_violations(question: &Question) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut refuse =
         |field: &str, problem: String| violations.push(Violation { field: field.into(), problem });
-    if question.query.trim().is_empty() {
-        refuse("query", "is empty; it must say something".into());
-    } else if question.query.len() > QUERY_BYTES_MAX {
-        let length = question.query.len();
-        refuse("query", format!("is {length} bytes long; the limit is {QUERY_BYTES_MAX} bytes: shorten it"));
-    }
     if !(1..=HITS_MAX).contains(&question.limit) {
         refuse("limit", format!("is {}; it must be between 1 and {HITS_MAX}", question.limit));
     }
@@ -398,7 +403,7 @@ fn check_question(question: &Question) -> Result<(), Error> {
     {
         refuse("since", format!("is {since}, which is not before `until` ({until})"));
     }
-    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+    violations
 }
 
 /// Puts an error of the store in terms of the episode it is about.

@@ -87,6 +87,15 @@ pub enum Inserted {
     Existing(EpisodeId),
 }
 
+/// What became of a [`StepInsertion`]: the step's number in its episode, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored.
+    New(u32),
+    /// The episode has a step of its external id; nothing was stored.
+    Existing(u32),
+}
+
 /// A step to add.
 #[derive(Clone, Debug)]
 pub struct StepInsertion {
@@ -116,8 +125,8 @@ pub struct CompletionInsertion {
 pub trait EpisodeStore: Send + Sync {
     /// Stores all of them, or none, in one transaction; one whose external id is taken is skipped.
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError>;
-    /// Adds a step and returns its number; if the episode has a step of that external id, returns that one's.
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError>;
+    /// Adds a step to an open episode. A step of a known external id is answered even by a completed one.
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError>;
     /// Completes an open episode that still has the given revision ([`StoreError::Conflict`] otherwise).
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError>;
     /// The whole episode.
@@ -153,8 +162,9 @@ pub trait Index: Send + Sync {
 /// Stores what was learned.
 #[async_trait]
 pub trait PatternStore: Send + Sync {
-    /// Replaces what the job's episode is evidence of and finishes the job. `ids` are new ids, one for each finding,
-    /// used for patterns seen for the first time. Returns the patterns that the episode now supports.
+    /// Replaces what the job's episode is evidence of and finishes the job. The id beside a finding is used if its
+    /// pattern is seen for the first time. `at` is when the episode happened; a pattern was last seen at the latest
+    /// of these. Returns the patterns that the episode now supports.
     async fn record(
         &self,
         job: Job,
@@ -172,7 +182,7 @@ pub trait JobStore: Send + Sync {
     /// is due again after that.
     async fn claim(&self, max: usize, now: Timestamp, lease_until: Timestamp)
     -> Result<Vec<Job>, StoreError>;
-    /// Notes that an attempt failed, and why.
+    /// Notes that an attempt failed, and why. A holder whose lease has ended has no say any more: nothing happens.
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
     /// How many jobs there are.
     async fn counts(&self) -> Result<JobCounts, StoreError>;

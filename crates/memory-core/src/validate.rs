@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::episode::{Brief, NewStep, StepResult};
 use crate::error::{Error, Violation};
 use crate::limits::{
-    ARTIFACTS_MAX, CONTEXT_ENTRIES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TAGS_MAX, TASK_BYTES_MAX,
-    TEXT_BYTES_MAX,
+    ARTIFACTS_MAX, CONTEXT_ENTRIES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, QUERY_BYTES_MAX, TAGS_MAX,
+    TASK_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use crate::redact::redact;
 
@@ -47,6 +47,7 @@ const TASK: Rule = Rule { bytes_max: TASK_BYTES_MAX, may_be_blank: false };
 const NAME: Rule = Rule { bytes_max: NAME_BYTES_MAX, may_be_blank: false };
 const TEXT: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: true };
 const NOTE: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: false };
+const QUERY: Rule = Rule { bytes_max: QUERY_BYTES_MAX, may_be_blank: false };
 const PAYLOAD: Rule = Rule { bytes_max: PAYLOAD_BYTES_MAX, may_be_blank: true };
 
 /// Visits one text.
@@ -184,6 +185,14 @@ impl Texts for crate::memory::NewEpisode {
         if let Some(ending) = &self.ending {
             ending.each_list(at, count);
         }
+    }
+}
+
+impl Texts for crate::memory::Question {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        visit(&Path::Field(at, "query"), QUERY, &mut self.query);
+        optional(&mut self.filter.domain, at, "domain", NAME, visit);
+        optional(&mut self.filter.project, at, "project", NAME, visit);
     }
 }
 

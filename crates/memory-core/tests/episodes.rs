@@ -14,7 +14,7 @@ use memory_core::limits::CONFLICT_RETRIES_MAX;
 use memory_core::memory::{Memory, NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::port::{
-    CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
 };
 use memory_core::retrieve::{Found, Item};
 use testkit::episode::{failed, finished, full_step, named, ok, open, step_insertion};
@@ -172,7 +172,7 @@ impl EpisodeStore for Meddler {
         self.inner.episodes.insert(batch).await
     }
 
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         self.inner.episodes.append_step(id, step).await
     }
 
@@ -371,4 +371,15 @@ async fn no_field_keeps_a_secret() {
     };
     let candidates = stores.index.candidates(search).await.unwrap();
     assert!(candidates.frequencies.iter().all(|frequency| *frequency == 0), "the index has no secret either");
+}
+
+#[tokio::test]
+async fn a_step_given_twice_at_once_is_one_step_as_when_given_one_by_one() {
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    let steps = vec![full_step(1), full_step(1), ok("next")];
+    let created = memory.create(NewEpisode { steps, ..open("a task") }).await.unwrap();
+    let episode = memory.episode(created.id).await.unwrap();
+    let tools: Vec<&str> = episode.steps.iter().map(|step| step.call.tool.as_str()).collect();
+    assert_eq!((created.head.step_count, tools), (2, vec![full_step(1).tool.as_str(), "next"]));
 }

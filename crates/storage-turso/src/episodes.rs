@@ -8,7 +8,9 @@ use libsql::params;
 use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
-use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
+use memory_core::port::{
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+};
 use memory_core::retrieve::Found;
 
 use crate::link::Link;
@@ -21,7 +23,7 @@ impl EpisodeStore for TursoStore {
         self.pool.write(move |link| batch.iter().map(|insertion| insert(link, insertion)).collect()).await
     }
 
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         self.pool.write(move |link| append(link, id, &step)).await
     }
 
@@ -142,13 +144,13 @@ fn state(link: &Link, id: EpisodeId) -> Result<State, StoreError> {
     found.ok_or(StoreError::NotFound)
 }
 
-fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<u32, StoreError> {
+fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<Appended, StoreError> {
     let State { key, steps, completed, .. } = state(link, id)?;
     if let Some(external_id) = &insertion.step.external_id {
         let sql = "SELECT number FROM step WHERE episode = ?1 AND external_id = ?2";
         let same = link.row(sql, params![key, external_id.as_str()], |row| Columns::of(row).unsigned())?;
         if let Some(number) = same {
-            return Ok(number);
+            return Ok(Appended::Existing(number));
         }
     }
     if completed {
@@ -165,7 +167,7 @@ fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<u32, 
     )?;
     index::extend(link, Found::Episode(id), &insertion.terms)?;
     changes::record(link, Found::Episode(id))?;
-    Ok(number)
+    Ok(Appended::New(number))
 }
 
 fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Result<(), StoreError> {

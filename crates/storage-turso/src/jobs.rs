@@ -57,14 +57,16 @@ impl JobStore for TursoStore {
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError> {
         self.pool
             .write(move |link| {
-                let (state, due) = match retry {
-                    Retry::At(time) => ("queued", time.as_microsecond()),
-                    Retry::Never => ("dead", 0),
+                let (state, due, attempts) = match retry {
+                    Retry::At(time) => ("queued", time.as_microsecond(), job.attempt),
+                    Retry::Never => ("dead", 0, job.attempt),
+                    Retry::Unbegun => ("queued", 0, job.attempt - 1),
                 };
                 // Only if the attempt is still this one: a lease that ended may have gone to another worker.
-                let sql = "UPDATE job SET state = ?2, due_at = ?3, error = ?4
+                let sql = "UPDATE job SET state = ?2, due_at = ?3, error = ?4, attempt = ?6
                            WHERE id = ?1 AND state = 'running' AND attempt = ?5";
-                link.execute(sql, params![job.id.to_string(), state, due, error.as_str(), job.attempt])?;
+                let id = job.id.to_string();
+                link.execute(sql, params![id, state, due, error.as_str(), job.attempt, attempts])?;
                 Ok(())
             })
             .await

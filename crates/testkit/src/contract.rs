@@ -86,6 +86,7 @@ macro_rules! contract {
                 a_job_is_due_again_when_its_lease_ends
                 a_failed_job_waits_until_its_retry
                 a_job_given_up_stays_as_a_dead_letter
+                a_job_handed_back_is_due_at_once_and_costs_no_attempt
                 a_lost_lease_has_no_say
                 next_due_is_the_earliest_of_waiting_and_held
             }

@@ -12,7 +12,8 @@ use memory_core::extract::Finding;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{Job, JobCounts, Retry};
 use memory_core::port::{
-    CompletionInsertion, EpisodeStore, Inserted, Insertion, JobStore, PatternStore, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, JobStore, PatternStore, StepInsertion,
+    StoreError,
 };
 use memory_core::retrieve::Lessons;
 
@@ -69,7 +70,7 @@ impl EpisodeStore for FailingStore {
         self.pass(self.inner.episodes.insert(batch)).await
     }
 
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         self.pass(self.inner.episodes.append_step(id, step)).await
     }
 

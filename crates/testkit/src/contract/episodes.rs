@@ -7,7 +7,7 @@ use memory_core::episode::{Brief, Outcome, Scope};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
-use memory_core::port::{Inserted, Source, StoreError};
+use memory_core::port::{Appended, Inserted, Source, StoreError};
 
 use super::{add, at, found, later};
 use crate::episode::{
@@ -144,7 +144,10 @@ pub async fn steps_are_numbered_from_1_in_order(stores: Stores) {
     for (step, number) in steps.iter().zip(1..) {
         source.set(later(&source, 1));
         times.push(source.now());
-        assert_eq!(stores.episodes.append_step(id, step_insertion(&source, step.clone())).await, Ok(number));
+        assert_eq!(
+            stores.episodes.append_step(id, step_insertion(&source, step.clone())).await,
+            Ok(Appended::New(number))
+        );
     }
     let episode = stores.episodes.get(id).await.expect("a read").expect("the episode");
     assert_eq!(episode.head.step_count, 4);
@@ -164,18 +167,18 @@ pub async fn a_step_of_a_known_external_id_is_that_step(stores: Stores) {
     let id = add(&stores, &source, NewEpisode { steps: vec![given.clone()], ..open("a task") }).await;
     let other = add(&stores, &source, open("another task")).await;
     let append = |id, step| stores.episodes.append_step(id, step_insertion(&source, step));
-    assert_eq!(append(id, given.clone()).await, Ok(1));
-    assert_eq!(append(id, full_step(7)).await, Ok(2));
-    assert_eq!(append(id, ok("third")).await, Ok(3));
+    assert_eq!(append(id, given.clone()).await, Ok(Appended::Existing(1)));
+    assert_eq!(append(id, full_step(7)).await, Ok(Appended::New(2)));
+    assert_eq!(append(id, ok("third")).await, Ok(Appended::New(3)));
     let mut changed = full_step(7);
     changed.tool = "not what it was".into();
-    assert_eq!(append(id, changed).await, Ok(2));
-    assert_eq!(append(other, full_step(7)).await, Ok(1));
+    assert_eq!(append(id, changed).await, Ok(Appended::Existing(2)));
+    assert_eq!(append(other, full_step(7)).await, Ok(Appended::New(1)));
     let episode = stores.episodes.get(id).await.expect("a read").expect("the episode");
     assert_eq!((episode.steps.len(), &episode.steps[1].call), (3, &full_step(7)));
     let end = completion_insertion(&source, &episode, NewEnding::default());
     assert_eq!(stores.episodes.complete(id, end).await, Ok(()));
-    assert_eq!(append(id, full_step(7)).await, Ok(2));
+    assert_eq!(append(id, full_step(7)).await, Ok(Appended::Existing(2)));
 }
 
 /// Where no step can be, none is stored.
@@ -196,7 +199,11 @@ pub async fn steps_added_at_once_get_numbers_of_their_own(stores: Stores) {
     let id = add(&stores, &source, open("busy")).await;
     let steps = (0..20).map(|i| step_insertion(&source, ok(&format!("tool {i}"))));
     let appended = join_all(steps.map(|step| stores.episodes.append_step(id, step))).await;
-    let mut numbers: Vec<u32> = appended.into_iter().map(|number| number.expect("a number")).collect();
+    let number = |appended| match appended {
+        Ok(Appended::New(number)) => number,
+        other => panic!("{other:?}"),
+    };
+    let mut numbers: Vec<u32> = appended.into_iter().map(number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
     let episode = stores.episodes.get(id).await.expect("a read").expect("the episode");
@@ -227,7 +234,7 @@ pub async fn completing_from_a_stale_revision_is_a_conflict(stores: Stores) {
     let id = add(&stores, &source, open("a task")).await;
     let read = stores.episodes.get(id).await.expect("a read").expect("the episode");
     let stale = completion_insertion(&source, &read, full_ending());
-    assert_eq!(stores.episodes.append_step(id, step_insertion(&source, ok("t"))).await, Ok(1));
+    assert_eq!(stores.episodes.append_step(id, step_insertion(&source, ok("t"))).await, Ok(Appended::New(1)));
     assert_eq!(stores.episodes.complete(id, stale).await, Err(StoreError::Conflict));
     let read = stores.episodes.get(id).await.expect("a read").expect("the episode");
     assert_eq!(read.head.completion, None);

@@ -116,6 +116,16 @@ pub async fn a_job_given_up_stays_as_a_dead_letter(stores: Stores) {
     assert_eq!(stores.jobs.next_due().await, Ok(None));
 }
 
+/// A worker that stops gives back what it has not begun, as if it had never been claimed.
+pub async fn a_job_handed_back_is_due_at_once_and_costs_no_attempt(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let job = claim_one(&stores, &source).await;
+    stores.jobs.fail(job, "not begun".into(), Retry::Unbegun).await.expect("noted");
+    assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    assert_eq!(claim_one(&stores, &source).await, job);
+}
+
 /// A worker that was too slow changes nothing for the one that holds the job now, and cannot bring back a job that
 /// was finished.
 pub async fn a_lost_lease_has_no_say(stores: Stores) {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use memory_core::episode::{Episode, EpisodeHead, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
-use memory_core::port::{CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError};
+use memory_core::port::{
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+};
 use memory_core::retrieve::Found;
 
 use super::{InMemoryStore, State};
@@ -68,7 +70,7 @@ impl EpisodeStore for InMemoryStore {
         Ok(plan)
     }
 
-    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<u32, StoreError> {
+    async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         let mut state = self.state();
         let StepInsertion { step: call, terms, at } = step;
         // A caller that repeats a step because it never heard of its success is answered even after the end.
@@ -76,7 +78,7 @@ impl EpisodeStore for InMemoryStore {
         let known =
             steps.iter().find(|s| call.external_id.is_some() && s.call.external_id == call.external_id);
         if let Some(known) = known {
-            return Ok(known.number);
+            return Ok(Appended::Existing(known.number));
         }
         let episode = state.open_episode(id)?;
         if episode.steps.len() >= EPISODE_STEPS_MAX {
@@ -87,7 +89,7 @@ impl EpisodeStore for InMemoryStore {
         episode.head.revision += 1;
         episode.steps.push(Step { number, at, call });
         state.episode_changed(id, terms);
-        Ok(number)
+        Ok(Appended::New(number))
     }
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {

@@ -72,6 +72,10 @@ impl JobStore for InMemoryStore {
             kept.standing = match retry {
                 Retry::At(due) => Standing::Waiting { due },
                 Retry::Never => Standing::Dead,
+                Retry::Unbegun => {
+                    kept.job.attempt -= 1;
+                    Standing::Waiting { due: Timestamp::MIN }
+                }
             };
         }
         Ok(())
