@@ -1,5 +1,7 @@
 //! Acknowledged means kept: the server is killed straight after it acknowledged something, and in the middle of much.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::server::{Home, Server};
@@ -139,4 +141,20 @@ fn whatever_was_acknowledged_before_a_kill_in_the_middle_is_there() {
     assert_eq!((counts["steps"].as_u64(), counts["open_episodes"].as_u64()), (Some(2 * stored), Some(0)));
     assert_eq!(server.finish().1, Some(0));
     assert_eq!(home.health()["status"], "ok");
+}
+
+#[test]
+fn a_start_that_is_killed_at_any_moment_is_no_obstacle_to_the_next() {
+    for moment in 0..30 {
+        let home = Home::new();
+        // Twice: the second time something half-made may be there.
+        for _ in 0..2 {
+            let server = Server::spawn(&mut home.command());
+            std::thread::sleep(Duration::from_millis(moment));
+            server.kill();
+        }
+        let mut server = home.start();
+        server.call("remember", json!({"text": "Up at last"}));
+        assert_eq!(server.call("health_check", json!({"detailed": true}))["status"], "ok");
+    }
 }

@@ -74,6 +74,7 @@ fn json_that_is_no_request_is_refused_as_such() {
         (r#"{"jsonrpc":"1.0","id":9,"method":"ping"}"#, json!(9)),
         (r#"{"id":10,"method":"ping"}"#, json!(10)),
         (r#"{"jsonrpc":"2.0","id":{"a":1},"method":"ping"}"#, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":12,"method":"tools/call","params":[]}"#, json!(12)),
         (r#"[{"jsonrpc":"2.0","id":11,"method":"ping"}]"#, Value::Null),
         ("[]", Value::Null),
     ];
@@ -87,7 +88,7 @@ fn json_that_is_no_request_is_refused_as_such() {
 fn a_call_without_a_name_is_told_that_the_name_is_missing() {
     let home = Home::new();
     let mut server = home.start();
-    for params in [json!({}), json!({"arguments": {"query": "x"}}), json!({"name": 5}), json!([])] {
+    for params in [json!({}), json!({"arguments": {"query": "x"}}), json!({"name": 5})] {
         let answer = server.ask("tools/call", params.clone());
         assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
         assert!(message(&answer).contains("name"), "{answer}");
@@ -246,6 +247,18 @@ fn empty_lines_other_line_ends_and_a_byte_order_mark_are_fine() {
     server.send_bytes(b" \t{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}  \r\n\n");
     assert_eq!(server.answer(&json!(2))["result"], json!({}));
     assert_eq!(server.finish(), (vec![], Some(0)));
+}
+
+#[test]
+fn an_answer_bears_the_id_just_as_it_was_given() {
+    let home = Home::new();
+    let mut server = home.start();
+    for id in
+        [json!(0), json!(-7), json!(9_007_199_254_740_993_u64), json!(""), json!("a \"b\" \n😀"), json!("12")]
+    {
+        server.send(&json!({"jsonrpc": "2.0", "id": id, "method": "ping"}).to_string());
+        assert_eq!(server.answer(&id)["result"], json!({}));
+    }
 }
 
 #[test]

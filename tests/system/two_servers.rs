@@ -112,3 +112,19 @@ fn one_server_learns_what_the_other_was_told() {
     let recovery = &from_left["advice"]["recoveries"][0];
     assert_eq!(recovery["rate"]["episodes"], 2, "both count, each once: {from_left}");
 }
+
+#[test]
+fn several_that_start_at_once_on_nothing_share_one_memory() {
+    const WINDOWS: usize = 6;
+    let home = Home::new();
+    let mut servers: Vec<Server> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..WINDOWS).map(|_| scope.spawn(|| home.start())).collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    for (number, server) in servers.iter_mut().enumerate() {
+        server.call("remember", json!({"text": format!("Window number {number} was here")}));
+    }
+    for server in &mut servers {
+        assert_eq!(server.call("health_check", json!({}))["metrics"]["store"]["notes"], WINDOWS);
+    }
+}

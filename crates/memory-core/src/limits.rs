@@ -36,7 +36,7 @@ pub const QUERY_TERMS_MAX: usize = 96;
 /// Distinct query words searched in the index.
 pub const SEARCH_TERMS_MAX: usize = 24;
 /// Candidates taken from the index for one query, before ranking.
-pub const CANDIDATES_MAX: usize = 200;
+pub const CANDIDATES_MAX: usize = 100;
 /// Distinct words kept of the title of an indexed document.
 pub const TITLE_TERMS_MAX: usize = 800;
 /// Distinct words kept of the body of an indexed document, beside those of its title.

@@ -78,6 +78,9 @@ impl PatternBody {
     }
 }
 
+/// Probability left out at either end of a rate's bounds.
+const TAIL: f64 = 0.05;
+
 /// How often a pattern held: one observation for each distinct episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
@@ -107,16 +110,41 @@ impl Tally {
         self.episodes += 1;
     }
 
-    /// The posterior of the success rate from a uniform prior: Beta(1 + credit, 1 + episodes − credit), its
-    /// mean and its 5 % and 95 % quantiles (Gelman et al., *Bayesian Data Analysis*, 3rd ed., section 2.4).
+    /// The success rate: mean and 5 % and 95 % quantiles of its posterior.
     pub fn rate(&self) -> Rate {
-        let failures = (f64::from(self.episodes) - self.credit).max(0.0);
-        let (a, b) = (1.0 + self.credit.max(0.0), 1.0 + failures);
-        let (low, high) = match Beta::new(a, b) {
-            Ok(beta) => (beta.inverse_cdf(0.05), beta.inverse_cdf(0.95)),
-            Err(_) => (0.0, 1.0),
+        let (low, high) = match self.posterior() {
+            Some(beta) => (beta.inverse_cdf(TAIL), beta.inverse_cdf(1.0 - TAIL)),
+            None => (0.0, 1.0),
         };
-        Rate { mean: a / (a + b), low, high, episodes: self.episodes }
+        Rate { mean: self.mean(), low, high, episodes: self.episodes }
+    }
+
+    /// The expected success rate.
+    pub fn mean(&self) -> f64 {
+        let (a, b) = self.parameters();
+        a / (a + b)
+    }
+
+    /// Whether the lower bound of the rate lies above `rate`; cheaper than the bound itself.
+    pub fn is_above(&self, rate: f64) -> bool {
+        self.posterior().is_some_and(|beta| beta.cdf(rate) < TAIL)
+    }
+
+    /// Whether the upper bound of the rate lies below `rate`.
+    pub fn is_below(&self, rate: f64) -> bool {
+        self.posterior().is_some_and(|beta| beta.cdf(rate) > 1.0 - TAIL)
+    }
+
+    /// The posterior from a uniform prior, Beta(1 + credit, 1 + episodes − credit) (Gelman et al., *Bayesian Data
+    /// Analysis*, 3rd ed., section 2.4).
+    fn posterior(&self) -> Option<Beta> {
+        let (a, b) = self.parameters();
+        Beta::new(a, b).ok()
+    }
+
+    fn parameters(&self) -> (f64, f64) {
+        let failures = (f64::from(self.episodes) - self.credit).max(0.0);
+        (1.0 + self.credit.max(0.0), 1.0 + failures)
     }
 }
 
@@ -144,6 +172,14 @@ mod tests {
         let few = Tally { credit: 3.0, episodes: 4 }.rate();
         let many = Tally { credit: 75.0, episodes: 100 }.rate();
         assert!(few.low < many.low && many.low < many.mean && many.mean < many.high && many.high < few.high);
+    }
+
+    #[test]
+    fn a_rate_is_above_and_below_what_its_bounds_say() {
+        let tally = Tally { credit: 9.5, episodes: 14 };
+        let rate = tally.rate();
+        assert!(tally.is_above(rate.low - 1e-6) && !tally.is_above(rate.low + 1e-6));
+        assert!(tally.is_below(rate.high + 1e-6) && !tally.is_below(rate.high - 1e-6));
     }
 
     #[test]

@@ -218,5 +218,5 @@ async fn a_question_must_ask_something_and_know_its_bounds() {
     let now = Some("2026-01-01T00:00:00Z".parse().unwrap());
     let filter = Filter { since: now, until: now, ..Filter::default() };
     let all_wrong = Question { query: String::new(), limit: 0, filter };
-    assert_eq!(fields(memory.recall(all_wrong).await), ["query", "limit", "since"]);
+    assert_eq!(fields(memory.recall(all_wrong).await), ["limit", "since", "query"]);
 }

@@ -1,5 +1,8 @@
 //! What libsql reports, in the words of the port.
 
+use std::fs;
+use std::io::ErrorKind;
+
 use memory_core::port::StoreError;
 
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
@@ -21,6 +24,7 @@ pub(crate) fn of_libsql(error: libsql::Error, path: &str) -> StoreError {
             READONLY => StoreError::ReadOnly(path.to_owned()),
             FULL => StoreError::Full,
             CORRUPT | NOTADB => StoreError::Corrupt(format!("{path}: {message}")),
+            CANTOPEN if is_on_read_only_disk(path) => StoreError::ReadOnly(path.to_owned()),
             CANTOPEN => StoreError::Other(format!(
                 "{path}: {message}; check that its folder exists and that you may read and write both"
             )),
@@ -31,4 +35,11 @@ pub(crate) fn of_libsql(error: libsql::Error, path: &str) -> StoreError {
         },
         other => StoreError::Other(other.to_string()),
     }
+}
+
+/// Whether the database lies on a read-only disk: SQLite cannot create its log there and says only that it cannot open
+/// the database. The file is not opened to find out, because closing it would take SQLite's locks away.
+fn is_on_read_only_disk(path: &str) -> bool {
+    let unchanged = fs::metadata(path).and_then(|file| fs::set_permissions(path, file.permissions()));
+    unchanged.is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
 }

@@ -43,14 +43,14 @@ impl TursoStore {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         create_private(path);
         let pool = Arc::new(Pool::new(path));
-        let shown = path.display().to_string();
-        pool.migrate(move |link| migrate::up(link, &shown)).await?;
-        let id = pool
-            .read(|link| link.row("SELECT id FROM store", (), |row| row.get::<String>(0)))
-            .await?
-            .and_then(|text| Uuid::parse_str(&text).ok())
-            .ok_or_else(|| StoreError::Corrupt("it has no identity".into()))?;
-        Ok(Self { pool, id })
+        match identify(&pool, path.display().to_string()).await {
+            Ok(id) => Ok(Self { pool, id }),
+            Err(error) => {
+                // A process that ends now would leave the connection's log files behind.
+                pool.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// Tells this database from every other, also after it was moved.
@@ -72,4 +72,13 @@ fn create_private(path: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let _ = options.open(path);
+}
+
+/// Brings the schema up to date and reads which database it is.
+async fn identify(pool: &Pool, shown: String) -> Result<Uuid, StoreError> {
+    pool.migrate(move |link| migrate::up(link, &shown)).await?;
+    pool.read(|link| link.row("SELECT id FROM store", (), |row| row.get::<String>(0)))
+        .await?
+        .and_then(|text| Uuid::parse_str(&text).ok())
+        .ok_or_else(|| StoreError::Corrupt("it has no identity".into()))
 }

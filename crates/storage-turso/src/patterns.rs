@@ -128,32 +128,32 @@ fn drop_unsupported(link: &Link, keys: &[i64]) -> Result<(), StoreError> {
 
 fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let sql = concat!(
-        "SELECT p.key, e.id, v.detail, ",
-        pattern_columns!(),
-        " FROM json_each(?1) asked JOIN episode e ON e.id = asked.value
-          JOIN evidence v ON v.episode = e.key JOIN pattern p ON p.key = v.pattern
-          ORDER BY asked.key, p.key"
-    );
-    let mut lessons: Vec<Lesson> = Vec::new();
-    let mut places: HashMap<i64, usize> = HashMap::new();
+    let sql = "SELECT v.pattern, asked.key, v.detail
+         FROM json_each(?1) asked JOIN episode e ON e.id = asked.value JOIN evidence v ON v.episode = e.key
+         ORDER BY asked.key";
+    // Most patterns are shown by several of the episodes, so each is read once, after the evidence.
+    let mut shown: HashMap<i64, (Vec<EpisodeId>, Option<String>)> = HashMap::new();
     link.rows(sql, [names.as_str()], |row| {
         let mut columns = Columns::of(row);
-        let (key, episode) = (columns.integer()?, EpisodeId(columns.uuid()?));
-        let detail = columns.optional_text()?;
-        match places.get(&key) {
-            // Most are shown by several of the episodes; only the first row is read whole.
-            Some(place) => {
-                let lesson = &mut lessons[*place];
-                lesson.shown_by.push(episode);
-                lesson.detail = lesson.detail.take().or(detail);
-            }
-            None => {
-                places.insert(key, lessons.len());
-                lessons.push(Lesson { pattern: pattern(&mut columns)?, shown_by: vec![episode], detail });
-            }
+        let (key, asked): (i64, usize) = (columns.integer()?, columns.unsigned()?);
+        let (shown_by, detail) = shown.entry(key).or_default();
+        shown_by.extend(episodes.get(asked));
+        if detail.is_none() {
+            *detail = columns.optional_text()?;
         }
         Ok(())
+    })?;
+    let mut keys: Vec<i64> = shown.keys().copied().collect();
+    keys.sort_unstable();
+    let sql = concat!(
+        "SELECT p.key, ",
+        pattern_columns!(),
+        " FROM json_each(?1) asked JOIN pattern p ON p.key = asked.value ORDER BY asked.key"
+    );
+    let lessons = link.rows(sql, [json(&keys)], |row| {
+        let mut columns = Columns::of(row);
+        let (shown_by, detail) = shown.remove(&columns.integer()?).unwrap_or_default();
+        Ok(Lesson { pattern: pattern(&mut columns)?, shown_by, detail })
     })?;
     Ok(Lessons { lessons, base: base(link, &names)? })
 }

@@ -60,11 +60,11 @@ pub fn compose(heads: &[EpisodeHead], lessons: &Lessons) -> Advice {
     for credit in heads.iter().filter_map(|head| head.outcome()?.credit()) {
         outcomes.add(credit);
     }
-    let base = lessons.base.rate().mean;
+    let base = lessons.base.mean();
     let mut steps: Vec<AdviceItem> = heads.iter().find_map(account).into_iter().collect();
-    steps.extend(sequences(lessons, |rate| rate.low > base));
+    steps.extend(sequences(lessons, |tally| tally.is_above(base)));
     let mut pitfalls = failures(lessons);
-    pitfalls.extend(sequences(lessons, |rate| rate.high < base && rate.mean < 0.5));
+    pitfalls.extend(sequences(lessons, |tally| tally.mean() < 0.5 && tally.is_below(base)));
     let mut advice = Advice {
         steps,
         pitfalls,
@@ -93,31 +93,31 @@ fn account(head: &EpisodeHead) -> Option<AdviceItem> {
 
 /// Sequences of tools whose success rate passes `test`, the ones most shown first; a sequence that is part of one
 /// already taken is left out.
-fn sequences(lessons: &Lessons, test: impl Fn(&Rate) -> bool) -> Vec<AdviceItem> {
-    let mut passing: Vec<(&Lesson, &Vec<String>, Rate)> = lessons
+fn sequences(lessons: &Lessons, test: impl Fn(&Tally) -> bool) -> Vec<AdviceItem> {
+    let mut passing: Vec<(&Lesson, &Vec<String>)> = lessons
         .lessons
         .iter()
         .filter(|lesson| lesson.pattern.tally.episodes >= PATTERN_EPISODES_MIN)
         .filter_map(|lesson| match &lesson.pattern.body {
-            PatternBody::ToolSequence { tools } => Some((lesson, tools, lesson.pattern.tally.rate())),
+            PatternBody::ToolSequence { tools } => Some((lesson, tools)),
             PatternBody::ErrorRecovery { .. } => None,
         })
-        .filter(|(_, _, rate)| test(rate))
+        .filter(|(lesson, _)| test(&lesson.pattern.tally))
         .collect();
-    passing.sort_by(|(a, a_tools, _), (b, b_tools, _)| {
+    passing.sort_by(|(a, a_tools), (b, b_tools)| {
         let shown = b.shown_by.len().cmp(&a.shown_by.len());
         shown.then(b_tools.len().cmp(&a_tools.len())).then_with(|| a_tools.cmp(b_tools))
     });
     let mut taken: Vec<&Vec<String>> = Vec::new();
     let mut items = Vec::new();
-    for (lesson, tools, rate) in passing {
+    for (lesson, tools) in passing {
         if items.len() == ADVICE_ITEMS_MAX {
             break;
         }
         let overlaps = |other: &&Vec<String>| contains(other, tools) || contains(tools, other);
         if !taken.iter().any(overlaps) {
             taken.push(tools);
-            items.push(item(lesson, lesson.pattern.body.describe(), Some(rate)));
+            items.push(item(lesson, lesson.pattern.body.describe(), Some(lesson.pattern.tally.rate())));
         }
     }
     items
