@@ -38,7 +38,14 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR", env = "MEMORY_MCP_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
     /// What to log to stderr: error, warn, info, debug, trace, or a filter such as `mcp_server=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "MEMORY_MCP_LOG", default_value = "warn")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "MEMORY_MCP_LOG",
+        hide_env_values = true,
+        default_value = "warn"
+    )]
     log: String,
     #[command(subcommand)]
     command: Option<Command>,

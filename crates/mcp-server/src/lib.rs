@@ -19,4 +19,4 @@ mod tools;
 mod wire;
 mod wiring;
 
-pub use server::{INSTRUCTIONS, tools};
+pub use server::{INSTRUCTIONS, tool_reference, tools};

@@ -2,13 +2,14 @@
 
 use memory_core::job::JobCounts;
 use memory_core::port::{JobStore, StoreCounts, StoreError, StoreHealth};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     /// It works.
@@ -20,34 +21,41 @@ pub(crate) enum Status {
 }
 
 /// One part of the system.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
+    /// database, queue or cache.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
+    /// In words.
     pub(crate) detail: String,
 }
 
 /// The result of `health_check`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct HealthReport {
     /// The worst status of any part.
     pub(crate) status: Status,
     pub(crate) version: &'static str,
+    /// Each part by itself.
     pub(crate) components: Vec<Component>,
+    /// The numbers behind it.
     pub(crate) metrics: HealthMetrics,
 }
 
 /// The numbers behind it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct HealthMetrics {
+    /// What is stored; null if the database cannot be read.
     pub(crate) store: Option<WireCounts>,
+    /// What is left to learn from; null if the database cannot be read.
     pub(crate) jobs: Option<WireJobs>,
+    /// Since the process started.
     cache: WireCache,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
     process: MetricsReport,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireCounts {
     pub(crate) episodes: u64,
     pub(crate) open_episodes: u64,
@@ -58,14 +66,15 @@ pub(crate) struct WireCounts {
     schema_version: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireJobs {
     pub(crate) queued: u64,
     pub(crate) running: u64,
+    /// Given up after repeated failures.
     pub(crate) dead: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct WireCache {
     hits: u64,
     misses: u64,

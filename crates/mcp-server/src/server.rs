@@ -14,10 +14,11 @@ use rmcp::model::{
     ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
+use serde_json::Value;
 
 use crate::fault;
 use crate::limits::LIST_TTL_MILLIS;
-use crate::tools::ORDER;
+use crate::tools::{ORDER, result_schema};
 use crate::wire::arguments::{slim, violations};
 use crate::wiring::App;
 
@@ -66,6 +67,15 @@ pub fn tools() -> Vec<Tool> {
     let place = |tool: &Tool| ORDER.iter().position(|name| *name == tool.name).unwrap_or(usize::MAX);
     tools.sort_by_key(|tool| (place(tool), tool.name.clone()));
     tools
+}
+
+/// Every tool with the schema of its result, for the reference in the documentation.
+pub fn tool_reference() -> Vec<(Tool, Value)> {
+    let with_result = |tool: Tool| {
+        let result = result_schema(&tool.name);
+        (tool, result)
+    };
+    tools().into_iter().map(with_result).collect()
 }
 
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {

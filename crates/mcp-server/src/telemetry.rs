@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use memory_core::event::{EpisodeEvent, EventHandler};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -38,7 +39,7 @@ struct ToolCalls {
 }
 
 /// Calls of one tool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct ToolLatency {
     calls: u64,
     errors: u64,
@@ -49,12 +50,14 @@ pub(crate) struct ToolLatency {
 }
 
 /// What [`Metrics`] has counted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct MetricsReport {
     pub(crate) episodes_created: u64,
     pub(crate) episodes_completed: u64,
     pub(crate) steps_added: u64,
+    /// Observations of patterns; one pattern may be observed in many episodes.
     pub(crate) patterns_extracted: u64,
+    /// Only with `detailed`: the calls of each tool.
     pub(crate) tools: BTreeMap<String, ToolLatency>,
 }
 

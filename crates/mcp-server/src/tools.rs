@@ -17,7 +17,40 @@ pub(crate) const ORDER: [&str; 7] = [
 
 use memory_core::error::Error;
 use rmcp::model::CallToolResult;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::operator::HealthReport;
+use crate::wire::answer::WireAnswer;
+use crate::wire::arguments::slim_schema;
+use crate::wire::episode::{
+    AddStepResult, CompleteEpisodeResult, CreateEpisodeResult, RememberResult, WireEpisode,
+};
+
+/// The schema of what a tool returns. It is for the documentation: sent with the list of tools it would cost every
+/// client more than it is worth.
+pub(crate) fn result_schema(tool: &str) -> Value {
+    match tool {
+        "query_memory" => schema::<WireAnswer>(),
+        "create_episode" => schema::<CreateEpisodeResult>(),
+        "add_episode_step" => schema::<AddStepResult>(),
+        "complete_episode" => schema::<CompleteEpisodeResult>(),
+        "get_episode" => schema::<WireEpisode>(),
+        "remember" => schema::<RememberResult>(),
+        "health_check" => schema::<HealthReport>(),
+        _ => Value::Null,
+    }
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    slim_schema(&mut schema);
+    schema
+}
 
 /// The result of a use case as the result of a tool.
 fn answer<T: Serialize>(done: Result<T, Error>) -> CallToolResult {

@@ -8,14 +8,19 @@ pub(crate) mod parse;
 pub(crate) mod tokens;
 
 use memory_core::pattern::Rate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A success rate with its bounds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct WireRate {
+    /// Expected value of the posterior, which starts from a uniform prior.
     mean: f64,
+    /// 5 % of the probability lies below.
     low: f64,
+    /// 5 % of the probability lies above.
     high: f64,
+    /// Distinct episodes behind it.
     episodes: u32,
 }
 

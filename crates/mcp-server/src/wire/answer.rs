@@ -134,16 +134,18 @@ impl Form {
 }
 
 /// Result of `query_memory`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct WireAnswer {
     /// Whether anything relevant is known.
     pub(crate) known: bool,
     /// How to take the rest.
     notice: &'static str,
+    /// Relevant things, the best first; empty when nothing relevant is known.
     pub(crate) hits: Vec<WireHit>,
     /// Hits left out because they did not fit into the budget.
     #[serde(skip_serializing_if = "is_zero")]
     omitted: usize,
+    /// What the similar episodes among them teach.
     pub(crate) advice: WireAdvice,
 }
 
@@ -152,48 +154,70 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// One hit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct WireHit {
+    /// episode, pattern or note.
     pub(crate) kind: &'static str,
+    /// Its id, as other tools take it.
     pub(crate) id: String,
+    /// The id that its author gave it.
     pub(crate) external_id: Option<String>,
+    /// The first line of the task, the note or the pattern.
     pub(crate) title: String,
+    /// For an episode its summary and what can be read off its steps; for a note its text; for a pattern its success rate.
     pub(crate) text: String,
+    /// How the episode ended; null while it is open, or where nobody knows.
     pub(crate) outcome: Option<WireOutcome>,
+    /// 0 to 1, orders the hits: the share of the query's words it has, each weighed by its rarity, one in the title more than one elsewhere.
     pub(crate) score: f64,
+    /// 0 to 1: the share of the query's words that it has, each weighed by its rarity in the memory.
     pub(crate) confidence: f64,
+    /// Which words made it a hit.
     pub(crate) why: String,
+    /// When the episode started, the note was kept, the pattern last seen.
     pub(crate) when: String,
+    /// Only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
 }
 
 /// How a score came about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 struct Explanation {
+    /// The words of the query that it has, by their stems, the rarest first.
     matched: Vec<String>,
+    /// How many words the query has, without stop words.
     words_asked: usize,
+    /// The confidence, again.
     coverage: f64,
+    /// How it was found.
     method: &'static str,
 }
 
 /// What similar episodes teach.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub(crate) struct WireAdvice {
+    /// What tends to work: the way of the most similar success, and sequences of tools whose success rate surely lies above that of the field of work.
     pub(crate) steps: Vec<WireItem>,
+    /// What tends to fail.
     pub(crate) pitfalls: Vec<WireItem>,
+    /// What was done after a failure until the tool worked again.
     pub(crate) recoveries: Vec<WireItem>,
+    /// How the similar episodes ended; null where none has a known outcome.
     pub(crate) success_rate: Option<WireRate>,
 }
 
 /// One piece of advice.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct WireItem {
+    /// Tool names and quoted errors.
     pub(crate) text: String,
+    /// How often it worked; absent for the account of one episode.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<WireRate>,
     /// Ids of episodes that show it.
     evidence: Vec<String>,
+    /// Arguments that worked, quoted.
     #[serde(skip_serializing_if = "Option::is_none")]
     example: Option<String>,
 }

@@ -14,7 +14,7 @@ const QUOTED_CHARS_MAX: usize = 60;
 /// Schema formats (clients warn of `uint64`), and the `null` that every optional argument admits.
 pub(crate) fn slim(mut tool: Tool) -> Tool {
     let mut schema = Value::Object(tool.input_schema.as_ref().clone());
-    slim_value(&mut schema);
+    slim_schema(&mut schema);
     if let Value::Object(mut object) = schema {
         object.remove("$schema");
         tool.input_schema = Arc::new(object);
@@ -22,7 +22,8 @@ pub(crate) fn slim(mut tool: Tool) -> Tool {
     tool
 }
 
-fn slim_value(schema: &mut Value) {
+/// The same for a schema by itself.
+pub(crate) fn slim_schema(schema: &mut Value) {
     let Value::Object(object) = schema else { return };
     object.remove("title");
     if object.get("format").and_then(Value::as_str).is_some_and(|format| format != "date-time") {
@@ -42,9 +43,9 @@ fn slim_value(schema: &mut Value) {
     drop_null_branch(object);
     for (key, part) in object.iter_mut() {
         match (key.as_str(), part) {
-            ("properties", Value::Object(properties)) => properties.values_mut().for_each(slim_value),
-            ("items", items) => slim_value(items),
-            ("anyOf", Value::Array(branches)) => branches.iter_mut().for_each(slim_value),
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(slim_schema),
+            ("items", items) => slim_schema(items),
+            ("anyOf", Value::Array(branches)) => branches.iter_mut().for_each(slim_schema),
             _ => {}
         }
     }

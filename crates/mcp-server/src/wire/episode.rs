@@ -180,8 +180,9 @@ pub(crate) fn context(object: Map<String, Value>) -> BTreeMap<String, String> {
 }
 
 /// Result of `create_episode`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct CreateEpisodeResult {
+    /// The episode's id.
     pub(crate) episode_id: String,
     /// `open` or `completed`.
     pub(crate) state: &'static str,
@@ -189,6 +190,7 @@ pub(crate) struct CreateEpisodeResult {
     pub(crate) existing: bool,
     /// The extraction job of a finished episode.
     pub(crate) job_id: Option<String>,
+    /// Earlier episodes like it.
     pub(crate) similar: Vec<WireHit>,
 }
 
@@ -234,7 +236,7 @@ impl AddStepArgs {
 }
 
 /// Result of `add_episode_step`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct AddStepResult {
     /// The step's number, from 1.
     pub(crate) step: u32,
@@ -271,24 +273,32 @@ impl CompleteEpisodeArgs {
 }
 
 /// Result of `complete_episode`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct CompleteEpisodeResult {
+    /// How good the episode was.
     pub(crate) reward: WireReward,
+    /// What can be read off its steps.
     pub(crate) reflection: String,
+    /// The background job that learns from it.
     pub(crate) job_id: String,
 }
 
 /// A reward and what it was computed from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireReward {
+    /// 0 to 1: `given` if there is one, else 0.8 × outcome + 0.2 × steps_ok.
     total: Option<f64>,
+    /// What it was computed from.
     parts: WireRewardParts,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct WireRewardParts {
+    /// The caller's reward.
     given: Option<f64>,
+    /// 1 for success, 0.5 for partial, 0 for failure and abandoned.
     outcome: Option<f64>,
+    /// Share of the steps that succeeded; null without steps.
     steps_ok: Option<f64>,
 }
 
@@ -317,7 +327,7 @@ pub(crate) struct GetEpisodeArgs {
 }
 
 /// Result of `get_episode`: the episode with one page of its steps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireEpisode {
     episode_id: String,
     external_id: Option<String>,
@@ -327,30 +337,39 @@ pub(crate) struct WireEpisode {
     task_type: Option<String>,
     tags: Vec<String>,
     context: BTreeMap<String, String>,
+    /// open or completed.
     state: &'static str,
     started_at: String,
     completed_at: Option<String>,
+    /// Null while it is open, or where nobody knows.
     outcome: Option<WireOutcome>,
     summary: Option<String>,
     artifacts: Vec<String>,
+    /// Null while it is open.
     reward: Option<WireReward>,
+    /// What can be read off its steps; null while it is open.
     reflection: Option<String>,
+    /// All steps, not only those of this page.
     step_count: u32,
+    /// One page of its steps.
     steps: Vec<WireStep>,
     /// `steps_from` of the next page; null on the last one.
     next_steps_from: Option<u32>,
 }
 
 /// One step of an episode.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireStep {
+    /// Its number, from 1.
     step: u32,
+    /// When it was stored.
     at: String,
     external_id: Option<String>,
     tool: String,
     action: Option<String>,
     args: Option<String>,
     observation: Option<String>,
+    /// Whether it worked.
     ok: bool,
     error: Option<String>,
     duration_ms: Option<u64>,
@@ -481,8 +500,10 @@ impl RememberArgs {
 }
 
 /// Result of `remember`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct RememberResult {
+    /// The note's id; that of the earlier note if the same was said before.
     pub(crate) note_id: String,
+    /// Ids of the notes that it replaced.
     pub(crate) superseded: Vec<String>,
 }

@@ -1,0 +1,105 @@
+//! The reference documents, made from what the program itself declares.
+
+use std::fmt::Write;
+
+use anyhow::bail;
+use clap::CommandFactory;
+use mcp_server::cli::Cli;
+use serde_json::{Map, Value};
+
+use crate::root;
+
+const NOTICE: &str = "<!-- Made by `cargo xtask generate`. Change the code instead. -->\n\n";
+
+/// Writes the documents, or with `check` compares them with what would be written.
+pub(crate) fn run(check: bool) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for (name, text) in [("docs/tools.md", tools()?), ("docs/cli.md", cli())] {
+        let path = root().join(name);
+        if !check {
+            std::fs::write(&path, text)?;
+        } else if std::fs::read_to_string(&path).unwrap_or_default() != text {
+            stale.push(name);
+        }
+    }
+    if !stale.is_empty() {
+        bail!("{} not up to date; run `cargo xtask generate`", stale.join(" and "));
+    }
+    Ok(())
+}
+
+fn tools() -> anyhow::Result<String> {
+    let mut text = format!("{NOTICE}# Tools\n\n");
+    text.push_str(
+        "Every result comes as `structuredContent` and, the same, as JSON text. A tool that could not do what it was \
+         asked returns `isError` with `error {kind, message, fields [{field, problem}]}`; `kind` is \
+         `invalid_arguments`, `not_found`, `already_completed` or `storage`. Ids are UUIDs of version 7, times are \
+         RFC 3339 in UTC. Arguments marked * are required; unknown ones are refused.\n",
+    );
+    for (tool, result) in mcp_server::tool_reference() {
+        let tool = serde_json::to_value(&tool)?;
+        let description = tool["description"].as_str().unwrap_or_default();
+        write!(text, "\n## `{}`\n\n{description}\n\n", tool["name"].as_str().unwrap_or_default())?;
+        text.push_str("| argument | type | |\n|---|---|---|\n");
+        rows(&mut text, &tool["inputSchema"], "", "*")?;
+        text.push_str("\n| result | type | |\n|---|---|---|\n");
+        rows(&mut text, &result, "", "")?;
+    }
+    Ok(text)
+}
+
+/// One row a property, those of nested objects after their own; `star` marks the required ones.
+fn rows(text: &mut String, schema: &Value, prefix: &str, star: &str) -> std::fmt::Result {
+    let none = Map::new();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, property) in schema["properties"].as_object().unwrap_or(&none) {
+        let mark = if required.contains(&name.as_str()) { star } else { "" };
+        let description = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        writeln!(text, "| `{prefix}{name}`{mark} | {} | {description} |", kind(property))?;
+        if property["properties"].is_object() {
+            rows(text, property, &format!("{prefix}{name}."), star)?;
+        } else if property["items"]["properties"].is_object() {
+            rows(text, &property["items"], &format!("{prefix}{name}[]."), star)?;
+        }
+    }
+    Ok(())
+}
+
+fn kind(schema: &Value) -> String {
+    if let Some(values) = schema["enum"].as_array() {
+        return values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+    }
+    if let Some(branches) = schema["anyOf"].as_array() {
+        return branches.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    match schema["type"].as_str() {
+        Some("array") => match kind(&schema["items"]).as_str() {
+            "" => "array".to_owned(),
+            items => format!("array of {items}"),
+        },
+        Some(name) => match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+            (Some(minimum), Some(maximum)) => format!("{name}, {minimum} to {maximum}"),
+            _ => name.to_owned(),
+        },
+        None => String::new(),
+    }
+}
+
+fn cli() -> String {
+    let mut text = format!("{NOTICE}# Command line\n");
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    section(&mut text, &mut command, "memory-mcp");
+    text
+}
+
+fn section(text: &mut String, command: &mut clap::Command, name: &str) {
+    let help = command.render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        let name = format!("{name} {}", sub.get_name());
+        section(text, sub, &name);
+    }
+}
