@@ -188,8 +188,6 @@ struct Explanation {
     matched: Vec<String>,
     /// How many words the query has, without stop words.
     words_asked: usize,
-    /// The confidence, again.
-    coverage: f64,
     /// How it was found.
     method: &'static str,
 }
@@ -316,7 +314,6 @@ impl WireHit {
             explanation: explain.then(|| Explanation {
                 matched: ranked.matched.clone(),
                 words_asked: ranked.asked,
-                coverage: round(ranked.coverage),
                 method: "lexical: share of the query's words, by their rarity; a word in the title counts more",
             }),
         }
