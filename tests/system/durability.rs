@@ -40,7 +40,8 @@ fn check(server: &mut Server, told: &Told) {
 }
 
 /// One round is create, add a step, complete, remember; each is followed by a kill. Every server first looks at what
-/// was acknowledged before it, so that its caches hold that when the next change comes.
+/// was acknowledged before it, so that the cache holds that when the next change comes: in memory, and in every other
+/// round in its file too.
 #[test]
 fn whatever_was_acknowledged_survives_a_kill_right_after() {
     let home = Home::new();
@@ -54,6 +55,11 @@ fn whatever_was_acknowledged_survives_a_kill_right_after() {
         if let Some(note) = notes.last() {
             let answer = server.call("query_memory", json!({"query": note, "kinds": ["note"]}));
             assert_eq!(answer["hits"][0]["text"], note.as_str());
+        }
+        if kill % 8 < 4 {
+            // What it has looked at is in the cache file now.
+            assert_eq!(server.finish().1, Some(0));
+            server = home.start();
         }
         match (kill % 4, episodes.last_mut()) {
             (1, Some(told)) => {

@@ -12,6 +12,9 @@ pub(crate) const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(30);
 /// How long background work may take to come to a good end when the server stops.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
 
+/// How often the cache is saved while the server runs.
+pub(crate) const CACHE_SAVE_INTERVAL: Duration = Duration::from_secs(120);
+
 /// Budget of an answer to `query_memory` when the caller names none and asks for no more hits than the default,
 /// in tokens.
 pub(crate) const ANSWER_TOKENS_DEFAULT: usize = 1_500;

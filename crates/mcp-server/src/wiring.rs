@@ -11,10 +11,11 @@ use memory_core::extract::Registry;
 use memory_core::memory::Memory;
 use memory_core::port::{Ports, Source};
 use storage_turso::TursoStore;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::limits::SHUTDOWN_WAIT;
+use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
 
 /// Everything that runs.
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) store: TursoStore,
     pub(crate) cache: Arc<Cache>,
     worker: Mutex<Option<WorkerHandle>>,
+    upkeep: JoinHandle<()>,
 }
 
 /// The clock of the machine.
@@ -38,6 +40,17 @@ impl Source for SystemSource {
 
     fn id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+}
+
+/// Saves the cache from time to time: what it has not saved yet is lost if the process is killed, and costs memory.
+async fn upkeep(cache: Arc<Cache>) {
+    loop {
+        tokio::time::sleep(CACHE_SAVE_INTERVAL).await;
+        let cache = cache.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || cache.flush()).await {
+            tracing::warn!(%error, "failed to save the cache");
+        }
     }
 }
 
@@ -74,7 +87,8 @@ impl App {
         };
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
-        Ok(Arc::new(Self { memory, metrics, store, cache, worker: Mutex::new(Some(worker)) }))
+        let upkeep = tokio::spawn(upkeep(cache.clone()));
+        Ok(Arc::new(Self { memory, metrics, store, cache, worker: Mutex::new(Some(worker)), upkeep }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
@@ -90,6 +104,7 @@ impl App {
 
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
+        self.upkeep.abort();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await

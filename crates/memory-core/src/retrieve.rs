@@ -1,4 +1,4 @@
-//! Finding what is relevant: text becomes [terms](analyze), stored things become [`Document`]s, the index proposes
+//! Finding what is relevant: text becomes [terms()], stored things become [`Document`]s, the index proposes
 //! candidates, and [`rank`] decides.
 
 mod advice;

@@ -1,6 +1,6 @@
 //! The durable, canonical store: libsql (SQLite) in a local file.
 //!
-//! Every connection lives on a thread of its own ([`pool`]), because libsql runs SQLite synchronously inside its async
+//! Every connection lives on a thread of its own (`pool`), because libsql runs SQLite synchronously inside its async
 //! functions and because a connection that never changes threads is the use of it that was found sound
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
