@@ -17,7 +17,7 @@ use memory_core::port::{
     Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
 };
 use memory_core::retrieve::{Found, Item};
-use testkit::episode::{failed, finished, full_step, named, ok, open, step_insertion};
+use testkit::episode::{failed, finished, full_step, named, note, ok, open, step_insertion};
 use testkit::{InMemoryStore, Stores, TestSource};
 
 fn memory(stores: &Stores) -> Memory {
@@ -26,17 +26,6 @@ fn memory(stores: &Stores) -> Memory {
 
 fn ending(outcome: Outcome) -> NewEnding {
     NewEnding { outcome: Some(outcome), ..NewEnding::default() }
-}
-
-fn note(text: &str) -> NewNote {
-    NewNote {
-        text: text.into(),
-        external_id: None,
-        scope: Scope::default(),
-        layer: Layer::LongTerm,
-        tags: Vec::new(),
-        supersedes: Vec::new(),
-    }
 }
 
 #[tokio::test]

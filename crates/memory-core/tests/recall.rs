@@ -4,13 +4,12 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use memory_core::episode::{Outcome, Scope};
+use memory_core::episode::Outcome;
 use memory_core::id::EpisodeId;
-use memory_core::memory::{Memory, NewEpisode, NewNote, Question};
-use memory_core::note::Layer;
+use memory_core::memory::{Memory, NewEpisode, Question};
 use memory_core::port::{AnswerCache, AnswerKey, Index, Ports, StoreError};
 use memory_core::retrieve::{Answer, Candidates, Filter, Found, Item, Kind, Search};
-use testkit::episode::{finished, in_domain, ok, open};
+use testkit::episode::{finished, in_domain, note, ok, open};
 use testkit::{InMemoryStore, Stores, TestSource};
 
 fn memory(stores: &Stores) -> Memory {
@@ -19,17 +18,6 @@ fn memory(stores: &Stores) -> Memory {
 
 fn question(query: &str) -> Question {
     Question { query: query.into(), filter: Filter::default(), limit: 5 }
-}
-
-fn note(text: &str) -> NewNote {
-    NewNote {
-        text: text.into(),
-        external_id: None,
-        scope: Scope::default(),
-        layer: Layer::LongTerm,
-        tags: Vec::new(),
-        supersedes: Vec::new(),
-    }
 }
 
 fn found(answer: &Answer) -> Vec<Found> {

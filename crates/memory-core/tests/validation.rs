@@ -10,9 +10,8 @@ use memory_core::limits::{
     QUERY_BYTES_MAX, SUPERSEDES_MAX, TAGS_MAX, TASK_BYTES_MAX, TEXT_BYTES_MAX,
 };
 use memory_core::memory::{Memory, NewEnding, NewEpisode, NewNote, Question};
-use memory_core::note::Layer;
 use memory_core::retrieve::Filter;
-use testkit::episode::{failed, ok, open};
+use testkit::episode::{failed, note, ok, open};
 use testkit::{InMemoryStore, Stores, TestSource};
 
 fn memory(stores: &Stores) -> Memory {
@@ -28,17 +27,6 @@ fn violations<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<Violation> {
 
 fn fields<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
     violations(result).into_iter().map(|violation| violation.field).collect()
-}
-
-fn note(text: &str) -> NewNote {
-    NewNote {
-        text: text.into(),
-        external_id: None,
-        scope: Scope::default(),
-        layer: Layer::LongTerm,
-        tags: Vec::new(),
-        supersedes: Vec::new(),
-    }
 }
 
 fn question(query: &str) -> Question {

@@ -8,7 +8,8 @@ use memory_core::episode::{
 };
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::{LIVE_WEIGHT, NewJob};
-use memory_core::memory::{NewEnding, NewEpisode};
+use memory_core::memory::{NewEnding, NewEpisode, NewNote};
+use memory_core::note::Layer;
 use memory_core::port::{CompletionInsertion, Insertion, Source, StepInsertion};
 use memory_core::reflection::Reflection;
 use memory_core::retrieve::{Document, terms};
@@ -138,5 +139,17 @@ fn conclude(ending: NewEnding, steps: &[Step], at: Timestamp) -> Completion {
         reward: Reward::compute(reward, outcome, steps.iter().map(|step| &step.call)),
         reflection: Reflection::on(steps),
         at,
+    }
+}
+
+/// A note with nothing but its text.
+pub fn note(text: &str) -> NewNote {
+    NewNote {
+        text: text.into(),
+        external_id: None,
+        scope: Scope::default(),
+        layer: Layer::LongTerm,
+        tags: Vec::new(),
+        supersedes: Vec::new(),
     }
 }

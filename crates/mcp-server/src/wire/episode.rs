@@ -55,11 +55,10 @@ fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 /// One tool call and what came of it.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
+#[schemars(inline, extend("additionalProperties" = false))]
 pub(crate) struct StepArgs {
     /// Name of the tool or command.
-    pub(crate) tool: String,
+    tool: String,
     /// What it was meant to do.
     action: Option<String>,
     /// Its arguments.
@@ -194,44 +193,24 @@ pub(crate) struct CreateEpisodeResult {
     pub(crate) similar: Vec<WireHit>,
 }
 
-/// Arguments of `add_episode_step`. The fields of a step are repeated here because `deny_unknown_fields` and
-/// `flatten` exclude each other in serde.
+/// Arguments of `add_episode_step`. serde cannot refuse unknown fields beside a flattened struct; the check against the
+/// schema does.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(extend("additionalProperties" = false))]
 pub(crate) struct AddStepArgs {
     /// The open episode.
-    pub(crate) episode_id: String,
-    /// Name of the tool or command.
-    tool: String,
-    /// What it was meant to do.
-    action: Option<String>,
-    /// Its arguments.
-    #[serde(default)]
-    #[schemars(schema_with = "text_or_json")]
-    args: Value,
-    /// What it returned; the telling part is enough.
-    #[serde(default)]
-    #[schemars(schema_with = "text_or_json")]
-    observation: Value,
-    /// Whether it worked; by default, whether `error` is empty.
-    ok: Option<bool>,
-    /// The error, if it failed.
-    error: Option<String>,
-    /// How long it took, in ms.
-    duration_ms: Option<u64>,
-    /// Your id for the step; repeating it changes nothing.
-    external_id: Option<String>,
+    episode_id: String,
+    #[serde(flatten)]
+    step: StepArgs,
 }
 
 impl AddStepArgs {
     /// The episode's id as given, and the step.
     pub(crate) fn parse(self) -> Result<(String, NewStep), Error> {
-        let Self { episode_id, tool, action, args, observation, ok, error, duration_ms, external_id } = self;
-        let step = StepArgs { tool, action, args, observation, ok, error, duration_ms, external_id };
         let mut violations = Violations::default();
-        let step = step.parse("", &mut violations);
+        let step = self.step.parse("", &mut violations);
         violations.finish()?;
-        Ok((episode_id, step))
+        Ok((self.episode_id, step))
     }
 }
 
