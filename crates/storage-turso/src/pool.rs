@@ -185,3 +185,43 @@ fn serve(path: &str, writes: bool, inbox: &Receiver<Job>, opened: oneshot::Sende
         job(&link);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate;
+
+    #[tokio::test]
+    async fn a_panic_in_a_job_takes_back_its_changes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = Pool::new(&dir.path().join("memory.db"));
+        pool.migrate(|link| migrate::up(link, "memory.db")).await.unwrap();
+        let failed = pool.write(|link| -> Result<(), StoreError> {
+            link.execute("INSERT INTO change (kind, id) VALUES ('note', 'lost')", ())?;
+            panic!("a bug");
+        });
+        assert!(matches!(failed.await, Err(StoreError::Other(_))));
+        pool.write(|link| link.execute("INSERT INTO change (kind, id) VALUES ('note', 'kept')", ()))
+            .await
+            .unwrap();
+        let kept = pool.read(|link| link.rows("SELECT id FROM change", (), |row| row.get::<String>(0))).await;
+        assert_eq!(kept.unwrap(), ["kept"]);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_neither_stops_the_work_nor_keeps_the_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = Pool::new(&dir.path().join("memory.db"));
+        pool.migrate(|link| migrate::up(link, "memory.db")).await.unwrap();
+        for _ in 0..3 * READERS_MAX {
+            let write =
+                pool.write(|link| link.execute("INSERT INTO change (kind, id) VALUES ('note', 'x')", ()));
+            // Polled once, which hands the job over, then dropped.
+            let given_up = tokio::time::timeout(Duration::ZERO, write).await;
+            drop(given_up);
+        }
+        pool.write(|_| Ok(())).await.unwrap();
+        let done = pool.read(|link| link.number("SELECT count(*) FROM change", ())).await.unwrap();
+        assert!(done > 0, "{done}");
+    }
+}
