@@ -258,7 +258,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the server's log:\n{}", self.log());
+            eprintln!("the server: {:?}; its log:\n{}", self.client.process().try_wait(), self.log());
         }
     }
 }

@@ -171,8 +171,7 @@ fn describe(schema: &Value) -> String {
             None => "given".to_owned(),
         },
     };
-    let items = schema.get("items").filter(|items| items.as_object().is_some_and(|rules| !rules.is_empty()));
-    let items = items.map(|items| format!(" whose items are each {}", describe(items)));
+    let items = schema.get("items").map(|items| format!(" whose items are each {}", describe(items)));
     let bounds = match (schema.get("minimum"), schema.get("maximum")) {
         (Some(minimum), Some(maximum)) => format!(" from {minimum} to {maximum}"),
         (Some(minimum), None) => format!(" of at least {minimum}"),

@@ -48,9 +48,9 @@ impl From<Outcome> for WireOutcome {
     }
 }
 
-/// A text, or JSON that is kept as text. One type a branch: some clients take no list of types.
+/// A text, or JSON that is kept as text. One type a branch, and none left open: some clients take nothing else.
 fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array", "items": {}}]})
+    schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array", "items": {"type": "string"}}]})
 }
 
 /// One tool call and what came of it.
