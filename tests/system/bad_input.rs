@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::server::{Home, Server, texts};
+use crate::server::{Home, Server, failed, succeeded, texts};
 
 /// For each tool, arguments that are right, given an open episode.
 fn right(tool: &str, episode: &Value) -> Value {
@@ -90,6 +90,35 @@ fn every_argument_of_every_tool_is_checked() {
     }
     let counts = server.call("health_check", json!({}))["metrics"]["store"].take();
     assert_eq!((&counts["episodes"], &counts["steps"], &counts["notes"]), (&json!(1), &json!(0), &json!(0)));
+}
+
+#[test]
+fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
+    let home = Home::new();
+    let mut server = home.start();
+    let extremes =
+        [json!(u64::MAX), json!(i64::MIN), json!(1_u64 << 32), json!(1e300), json!(-0.5), json!(0)];
+    for (tool, properties, _) in tools(&mut server) {
+        for (name, schema) in &properties {
+            if schema["type"] != "integer" && schema["type"] != "number" {
+                continue;
+            }
+            for extreme in &extremes {
+                let mut arguments = right(&tool, &open_episode(&mut server));
+                arguments[name] = extreme.clone();
+                let answer = server.ask("tools/call", json!({"name": tool, "arguments": arguments}));
+                if answer["result"]["isError"] == true {
+                    assert_eq!(texts(&failed(&answer)["fields"], "field"), [name], "{tool}: {extreme}");
+                } else {
+                    succeeded(&answer);
+                }
+            }
+        }
+    }
+    let steps = json!([{"tool": "a", "duration_ms": u64::MAX}]);
+    let id = server.call("create_episode", json!({"task": "Slow", "steps": steps}))["episode_id"].take();
+    let page = server.call("get_episode", json!({"episode_id": id, "steps_from": u64::MAX}));
+    assert_eq!((&page["steps"], &page["step_count"]), (&json!([]), &json!(1)));
 }
 
 #[test]

@@ -113,6 +113,50 @@ fn the_data_directory_can_be_given_as_an_argument_too() {
 }
 
 #[test]
+fn a_data_directory_may_have_any_name_that_is_utf8() {
+    let home = Home::new();
+    for name in ["with space", "q?mode=ro", "a%20b#c", "ünï 'c' \"o\" dé", "new\nline", "file:x"] {
+        let other = home.beside(name);
+        for known in [false, true] {
+            let ran = run(home.command().args(["query", "anything known", "--data-dir"]).arg(&other), b"");
+            assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+            assert_eq!(ran.stdout.contains("anything known"), known, "{name}: {ran:?}");
+            let line = json!({"id": "1", "task": "anything known"}).to_string();
+            run(home.command().args(["import", "jsonl", "-", "--data-dir"]).arg(&other), line.as_bytes());
+        }
+        assert!(other.join("memory.db").exists(), "{name}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_data_directory_that_is_not_utf8_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let home = Home::new();
+    let mut name = home.data().into_os_string().into_vec();
+    name.push(0xFF);
+    let directory = std::path::PathBuf::from(std::ffi::OsString::from_vec(name));
+    let ran = run(home.command().arg("health").arg("--data-dir").arg(&directory), b"");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("UTF-8") && ran.stderr.contains("--data-dir"), "{}", ran.stderr);
+    assert!(!directory.exists());
+}
+
+#[test]
+fn output_that_nobody_reads_to_its_end_is_no_error() {
+    let home = Home::new();
+    for arguments in [&["query", "anything"][..], &["health"], &["query", "anything", "--json"]] {
+        let mut command = home.command();
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _watched = Watchdog::over(child.id());
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap()), (Some(0), String::new()));
+    }
+}
+
+#[test]
 fn the_demo_runs_to_its_end_and_leaves_nothing_behind() {
     let home = Home::new();
     let scratch = home.beside("tmp");

@@ -136,7 +136,6 @@ fn what_nobody_recorded_is_not_known() {
         "???",
         // Some words in common are no relevance.
         "Write a poem for the service at the harbour church",
-        "Which payments did the tax office of Lisbon fix for fishermen?",
     ];
     for query in unrelated {
         let answer = server.call("query_memory", json!({"query": query}));
@@ -157,6 +156,33 @@ fn what_nobody_recorded_is_not_known() {
         let answer = server.call("query_memory", question);
         let hits = answer["hits"].as_array().unwrap().iter().filter(|hit| hit["kind"] == "episode").count();
         assert_eq!((hits, &answer["advice"]["success_rate"]), (0, &Value::Null), "{filter}: {answer}");
+    }
+}
+
+#[test]
+fn a_question_is_words_whatever_it_looks_like() {
+    let home = Home::new();
+    let mut server = home.start();
+    episode(&mut server, "payments", "success");
+    server.learned();
+    // All of these are something to the full-text search, to SQL or to nobody.
+    let odd = [
+        "\"gradle build\" AND payments*",
+        "NOT gradle OR (build",
+        "build:gradle payments:fix",
+        "NEAR(gradle build, payments)",
+        "gradle^2 + build -payments",
+        "gradle build' payments; --",
+        "%gradle% _build_",
+        "gradle\u{202E}\u{FEFF} build",
+        "{gradle} [build] \\ /payments/",
+        "GRADLE Build PAYMENTS",
+        "gradle\tbuild\r\npayments",
+    ];
+    for query in odd {
+        let answer = server.call("query_memory", json!({"query": query, "kinds": ["episode"]}));
+        assert_eq!(answer["known"], true, "{query}: {answer}");
+        assert_eq!(answer["hits"][0]["title"], "Fix the gradle build of the payments service", "{query}");
     }
 }
 

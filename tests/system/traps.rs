@@ -1,6 +1,8 @@
 //! Input that ends, silences or confuses servers: nothing a client sends may do that, and whatever could be a request
 //! is answered.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::server::{Home, Server, failed, succeeded};
@@ -36,6 +38,29 @@ fn a_notification_that_comes_first_does_not_end_the_process() {
     assert!(server.ask("initialize", params)["result"]["serverInfo"].is_object());
     assert_eq!(server.call("query_memory", json!({"query": "anything"}))["known"], false);
     assert_eq!(server.finish(), (vec![], Some(0)));
+}
+
+/// What a client may ask before it opens the session does not open it.
+#[test]
+fn a_notification_between_a_ping_or_discovery_and_the_handshake_does_no_harm() {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                      "io.modelcontextprotocol/clientCapabilities": {}});
+    for (method, params) in [
+        ("ping", json!({})),
+        ("server/discover", json!({"_meta": meta})),
+        ("server/discover", json!({})),
+        ("made/up", json!({})),
+    ] {
+        let home = Home::new();
+        let mut server = Server::spawn(&mut home.command());
+        server.ask(method, params);
+        server.send(INITIALIZED);
+        server.send(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        let client = json!({"name": "test", "version": "1"});
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+        assert!(server.ask("initialize", params)["result"]["serverInfo"].is_object(), "after {method}");
+        assert_eq!(server.call("query_memory", json!({"query": "anything"}))["known"], false);
+    }
 }
 
 #[test]
@@ -265,10 +290,11 @@ fn an_answer_bears_the_id_just_as_it_was_given() {
 fn a_message_that_arrives_in_pieces_is_read_whole() {
     let home = Home::new();
     let mut server = home.start();
-    for byte in r#"{"jsonrpc":"2.0","id":"slow","method":"ping"}"#.bytes() {
-        server.send_bytes(&[byte]);
+    for piece in [r#"{"jsonrpc":"2.0","#, r#""id":"sl"#, r#"ow","method":"#, r#""ping"}"#, "\r", "\n"] {
+        server.send_bytes(piece.as_bytes());
+        // Long enough for the server to read it alone, as a rule.
+        std::thread::sleep(Duration::from_millis(30));
     }
-    server.send_bytes(b"\n");
     assert_eq!(server.answer(&json!("slow"))["result"], json!({}));
 }
 

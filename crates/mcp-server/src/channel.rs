@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, RequestId, ServerJsonRpcMessage,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, GetMeta, ProtocolVersion,
+    RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -29,7 +30,7 @@ pub struct Channel<R> {
     refusal: Option<ServerJsonRpcMessage>,
     outbox: mpsc::Sender<ServerJsonRpcMessage>,
     pending: Arc<Pending>,
-    /// Whether a request has been seen; the SDK cannot begin with anything else.
+    /// Whether a request has opened the session; until then the SDK ends over anything but requests.
     begun: bool,
     ended: Option<Instant>,
 }
@@ -147,8 +148,9 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
     fn admit(&mut self, message: ClientJsonRpcMessage) -> Option<ClientJsonRpcMessage> {
         match &message {
             ClientJsonRpcMessage::Request(request) => {
-                self.begun = true;
+                self.begun |= opens_session(&request.request);
                 self.pending.insert(request.id.clone());
+                return Some(message);
             }
             ClientJsonRpcMessage::Notification(notification) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &notification.notification
@@ -160,7 +162,7 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
             ClientJsonRpcMessage::Response(_) | ClientJsonRpcMessage::Error(_) => {}
         }
         if !self.begun {
-            tracing::debug!("ignoring a message before the first request");
+            tracing::debug!("ignoring a message before the session was opened");
         }
         self.begun.then_some(message)
     }
@@ -264,6 +266,21 @@ async fn write(mut messages: mpsc::Receiver<ServerJsonRpcMessage>, mut output: i
             // The peer does not listen any more; the closed outbox tells the rest.
             tracing::info!(%error, "the client closed the line");
             return;
+        }
+    }
+}
+
+/// Whether the SDK leaves its opening phase with this request: the handshake, or a request that carries its protocol
+/// version with it. Pings and discovery leave it open.
+fn opens_session(request: &ClientRequest) -> bool {
+    let versions = ProtocolVersion::KNOWN_VERSIONS;
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        other => {
+            let meta = other.get_meta();
+            meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+                && meta.protocol_version().is_some_and(|version| versions.contains(&version))
         }
     }
 }

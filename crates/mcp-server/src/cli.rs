@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::fs::File;
-use std::io::{BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -124,6 +124,12 @@ impl Cli {
                 done
             });
         done.unwrap_or_else(|error| {
+            // Nothing was added to it on its way, so it is our own output that is closed: its reader has seen enough.
+            if error.chain().len() == 1
+                && error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == ErrorKind::BrokenPipe)
+            {
+                return ExitCode::SUCCESS;
+            }
             let _ = writeln!(std::io::stderr(), "memory-mcp: {error:#}");
             ExitCode::FAILURE
         })

@@ -41,12 +41,15 @@ impl Settings {
     /// # Errors
     /// If it cannot be created, or is no directory.
     pub(crate) fn create_data_dir(&self) -> anyhow::Result<()> {
-        create_private(&self.data_dir).with_context(|| {
-            format!(
-                "failed to create the data directory {}; choose another with --data-dir or MEMORY_MCP_DATA_DIR",
-                self.data_dir.display()
-            )
-        })
+        let shown = self.data_dir.display();
+        let another = "choose another with --data-dir or MEMORY_MCP_DATA_DIR";
+        // libsql takes nothing else.
+        anyhow::ensure!(
+            self.data_dir.to_str().is_some(),
+            "the data directory {shown} is not UTF-8; {another}"
+        );
+        create_private(&self.data_dir)
+            .with_context(|| format!("failed to create the data directory {shown}; {another}"))
     }
 }
 

@@ -77,6 +77,8 @@ impl Server {
         let id: EpisodeId = id("episode_id", &args.episode_id)?;
         let episode = self.app.memory.episode(id).await?;
         let limit = args.steps_limit.unwrap_or(STEPS_PAGE_DEFAULT);
-        Ok(WireEpisode::page(episode, args.steps_from.unwrap_or(1), limit))
+        // No episode has that many steps, so a larger number means the same.
+        let from = args.steps_from.map_or(1, |from| u32::try_from(from).unwrap_or(u32::MAX));
+        Ok(WireEpisode::page(episode, from, limit))
     }
 }

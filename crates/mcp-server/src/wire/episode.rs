@@ -299,7 +299,7 @@ pub(crate) struct GetEpisodeArgs {
     pub(crate) episode_id: String,
     /// Number of the first step to return, default 1.
     #[schemars(range(min = 1))]
-    pub(crate) steps_from: Option<u32>,
+    pub(crate) steps_from: Option<u64>,
     /// How many steps to return, default 50.
     #[schemars(range(min = 0, max = 200))]
     pub(crate) steps_limit: Option<usize>,
