@@ -25,6 +25,10 @@ pub(crate) const ANSWER_TOKENS_MIN: usize = 200;
 /// Largest budget of an answer, in tokens; Claude Code moves what is larger into a file.
 pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
 
+/// Size of the steps of a page of `get_episode` from which on it ends early, where the caller names no limit, in
+/// bytes.
+pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;
+
 /// How long a client may keep the list of tools and the server's description, in milliseconds. Neither changes
 /// while the process lives.
 pub(crate) const LIST_TTL_MILLIS: u64 = 24 * 60 * 60 * 1000;

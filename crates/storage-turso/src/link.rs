@@ -40,7 +40,7 @@ impl Link {
         };
         connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
         let settings = format!(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{PAGE_CACHE_KIB};
+            "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{PAGE_CACHE_KIB};
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA query_only = {};",
             u8::from(!writes)
         );

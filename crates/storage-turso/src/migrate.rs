@@ -1,7 +1,10 @@
 //! The schema and its versions: numbered files in `migrations/`, applied forward only, each in a transaction.
 
+use std::time::{Duration, Instant};
+
 use memory_core::port::StoreError;
 
+use crate::limits::{BUSY_PAUSE_MILLIS_MAX, BUSY_TIMEOUT};
 use crate::link::Link;
 
 /// The migrations in order; the schema version is how many were applied.
@@ -12,7 +15,7 @@ pub(crate) fn up(link: &Link, path: &str) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as u32;
     // Looked at first, so that a database of a newer version is left exactly as it is.
     refuse_newer(version(link)?, known, path)?;
-    link.batch("PRAGMA journal_mode = WAL")?;
+    keep_log(link)?;
     while version(link)? < known {
         link.transaction(|link| {
             // Read again under the write lock: another process may have been faster.
@@ -24,6 +27,20 @@ pub(crate) fn up(link: &Link, path: &str) -> Result<(), StoreError> {
         })?;
     }
     Ok(())
+}
+
+/// Has SQLite keep a write-ahead log. Of several processes that ask for it on a new database at the same time only one
+/// is let through; SQLite turns the others away without the wait that it was told of.
+fn keep_log(link: &Link) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        match link.batch("PRAGMA journal_mode = WAL") {
+            Err(StoreError::Busy) if begun.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(fastrand::u64(..BUSY_PAUSE_MILLIS_MAX)));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// The schema version of the database; 0 for an empty one.

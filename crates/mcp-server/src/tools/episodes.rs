@@ -2,7 +2,6 @@
 
 use memory_core::error::Error;
 use memory_core::id::EpisodeId;
-use memory_core::limits::STEPS_PAGE_DEFAULT;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::CallToolResult;
 use rmcp::{tool, tool_router};
@@ -76,9 +75,8 @@ impl Server {
     async fn page(&self, args: GetEpisodeArgs) -> Result<WireEpisode, Error> {
         let id: EpisodeId = id("episode_id", &args.episode_id)?;
         let episode = self.app.memory.episode(id).await?;
-        let limit = args.steps_limit.unwrap_or(STEPS_PAGE_DEFAULT);
         // No episode has that many steps, so a larger number means the same.
         let from = args.steps_from.map_or(1, |from| u32::try_from(from).unwrap_or(u32::MAX));
-        Ok(WireEpisode::page(episode, from, limit))
+        Ok(WireEpisode::page(episode, from, args.steps_limit))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memory_core::episode::{Brief, Episode, NewStep, Outcome, Scope, Step, StepResult};
 use memory_core::error::Error;
+use memory_core::limits::STEPS_PAGE_DEFAULT;
 use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::reward::Reward;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use super::answer::WireHit;
 use super::parse::{Violations, non_blank, text};
 use super::round;
+use crate::limits::STEPS_PAGE_BYTES;
 
 /// How an episode ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -300,7 +302,7 @@ pub(crate) struct GetEpisodeArgs {
     /// Number of the first step to return, default 1.
     #[schemars(range(min = 1))]
     pub(crate) steps_from: Option<u64>,
-    /// How many steps to return, default 50.
+    /// How many steps to return; by default 50, or fewer if they are long.
     #[schemars(range(min = 0, max = 200))]
     pub(crate) steps_limit: Option<usize>,
 }
@@ -373,17 +375,37 @@ impl From<Step> for WireStep {
     }
 }
 
+/// The size of a step's texts, in bytes.
+fn size(step: &Step) -> usize {
+    let call = &step.call;
+    let texts = [call.error(), call.action.as_deref(), call.args.as_deref(), call.observation.as_deref()];
+    texts.into_iter().flatten().map(str::len).sum()
+}
+
 /// The name of an episode's state.
 pub(crate) fn state(completed: bool) -> &'static str {
     if completed { "completed" } else { "open" }
 }
 
 impl WireEpisode {
-    /// The episode with `limit` steps from number `from` on.
-    pub(crate) fn page(episode: Episode, from: u32, limit: usize) -> Self {
+    /// The episode with `limit` steps from number `from` on; without a limit, as many as make a page.
+    pub(crate) fn page(episode: Episode, from: u32, limit: Option<usize>) -> Self {
         let Episode { head, steps } = episode;
         let last = steps.last().map_or(0, |step| step.number);
-        let page: Vec<Step> = steps.into_iter().filter(|step| step.number >= from).take(limit).collect();
+        let rest = steps.into_iter().filter(|step| step.number >= from);
+        let page: Vec<Step> = match limit {
+            Some(limit) => rest.take(limit).collect(),
+            None => {
+                let mut bytes = 0;
+                // The step that fills the page still belongs to it, so that there always is one.
+                let fits = |step: &Step| {
+                    let before = bytes;
+                    bytes += size(step);
+                    before < STEPS_PAGE_BYTES
+                };
+                rest.take(STEPS_PAGE_DEFAULT).take_while(fits).collect()
+            }
+        };
         let next = page.last().map(|step| step.number + 1).filter(|next| *next <= last);
         let Brief { task, scope, task_type, tags, context } = head.brief;
         let completion = head.completion;
