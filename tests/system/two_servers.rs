@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server};
+use crate::server::{Home, Server, run};
 
 const WRITES_EACH: usize = 500;
 const ROUNDS: usize = 60;
@@ -115,16 +115,46 @@ fn one_server_learns_what_the_other_was_told() {
 
 #[test]
 fn several_that_start_at_once_on_nothing_share_one_memory() {
-    const WINDOWS: usize = 6;
+    // Two windows again and again, since they get in each other's way only at moments; then many at once.
+    for windows in [2; 40].into_iter().chain([6]) {
+        let home = Home::new();
+        let mut servers: Vec<Server> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..windows).map(|_| scope.spawn(|| home.start())).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        for (number, server) in servers.iter_mut().enumerate() {
+            server.call("remember", json!({"text": format!("Window number {number} was here")}));
+        }
+        for server in &mut servers {
+            assert_eq!(server.call("health_check", json!({}))["metrics"]["store"]["notes"], windows);
+        }
+    }
+}
+
+#[test]
+fn short_lived_processes_do_not_get_in_each_others_way() {
+    const PROCESSES_EACH: usize = 25;
     let home = Home::new();
-    let mut servers: Vec<Server> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..WINDOWS).map(|_| scope.spawn(|| home.start())).collect();
-        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    let mut server = home.start();
+    let import = |side: usize| {
+        for number in 0..PROCESSES_EACH {
+            let line =
+                json!({"id": format!("{side}-{number}"), "task": "A run of one line", "success": true});
+            let ran = run(home.command().args(["import", "jsonl", "-"]), line.to_string().as_bytes());
+            assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+            assert!(ran.stdout.starts_with("1 stored"), "{ran:?}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for side in 0..3 {
+            scope.spawn(move || import(side));
+        }
+        for number in 0..PROCESSES_EACH {
+            server.call("remember", json!({"text": format!("Meanwhile {number}")}));
+        }
     });
-    for (number, server) in servers.iter_mut().enumerate() {
-        server.call("remember", json!({"text": format!("Window number {number} was here")}));
-    }
-    for server in &mut servers {
-        assert_eq!(server.call("health_check", json!({}))["metrics"]["store"]["notes"], WINDOWS);
-    }
+    let counts = server.learned()["store"].take();
+    assert_eq!((&counts["episodes"], &counts["notes"]), (&json!(3 * PROCESSES_EACH), &json!(PROCESSES_EACH)));
+    drop(server);
+    assert_eq!(home.health()["status"], "ok");
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::lane::{self, LaneMetrics, LaneReceiver, LaneSender};
 use crate::limits::{
     CLAIM_JOBS_MAX, CLAIMS_MAX, DRAINS_MAX, LANE_JOBS_MAX, LEASE_SECONDS, LOOK_MILLIS_MAX, LOOK_MILLIS_MIN,
+    WAKE_YIELDS,
 };
 use crate::retry::delay;
 
@@ -231,7 +232,13 @@ impl Task {
                     let _ = reply.send(drained);
                     next_look = Instant::now();
                 }
-                () = self.wake.notified() => next_look = self.look().await,
+                () = self.wake.notified() => {
+                    // Whoever completed an episode hears of it first.
+                    for _ in 0..WAKE_YIELDS {
+                        tokio::task::yield_now().await;
+                    }
+                    next_look = self.look().await;
+                }
                 Some(job) = self.receiver.pop() => {
                     self.attempt(job).await;
                     if self.receiver.is_empty() {
