@@ -268,3 +268,16 @@ fn a_start_from_a_terminal_explains_how_to_connect() {
     // Not on a terminal it says nothing.
     assert_eq!(run(&mut home.command(), b"").stderr, "");
 }
+
+/// Clients pass on what their configuration leaves blank.
+#[test]
+fn an_empty_data_directory_is_one_that_was_not_named() {
+    let home = Home::new();
+    let mut command = home.command();
+    command
+        .env("MEMORY_MCP_DATA_DIR", "")
+        .env("HOME", home.beside("home"))
+        .env("XDG_DATA_HOME", home.beside("data"));
+    let ran = run(command.args(["health", "--json"]), b"");
+    assert_eq!((ran.code, ran.json()["status"].as_str()), (Some(0), Some("ok")));
+}

@@ -16,7 +16,7 @@ const QUESTION_CHARS: usize = 250;
 #[test]
 fn all_runs_are_imported_and_a_question_names_the_right_ones() {
     let Some(directory) = std::env::var_os("MEMORY_MCP_TEST_RUNS").map(PathBuf::from) else {
-        eprintln!("skipped: MEMORY_MCP_TEST_RUNS names no directory of runs");
+        eprintln!("SKIPPED: MEMORY_MCP_TEST_RUNS names no directory of runs");
         return;
     };
     let home = Home::new();

@@ -197,22 +197,58 @@ fn a_line_longer_than_the_limit_is_refused_with_its_id() {
     assert_eq!(home.health()["metrics"]["store"]["notes"], 0);
 }
 
-#[test]
-fn a_line_that_the_end_of_the_input_cuts_is_answered_and_not_acted_upon() {
+/// What the server answers to a call whose line ends after `length` bytes with the input, and the notes it then has.
+fn answer_to_the_last(length: impl Fn(&str) -> usize) -> (Value, Value) {
     let call = json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call",
                       "params": {"name": "remember", "arguments": {"text": "half a thought"}}});
     let call = call.to_string();
-    // In the middle, and right before the line's end.
-    for length in [call.len() / 2, call.len()] {
-        let home = Home::new();
-        let mut server = home.start();
-        server.send_bytes(&call.as_bytes()[..length]);
-        let (answers, code) = server.finish();
-        let [answer] = answers.as_slice() else { panic!("one answer: {answers:?}") };
-        assert_eq!(answer["error"]["code"], -32700);
-        assert_eq!(code, Some(0));
-        assert_eq!(home.health()["metrics"]["store"]["notes"], 0);
+    let home = Home::new();
+    let mut server = home.start();
+    server.send_bytes(&call.as_bytes()[..length(&call)]);
+    let (answers, code) = server.finish();
+    assert_eq!(code, Some(0));
+    let [answer] = answers.as_slice() else { panic!("one answer: {answers:?}") };
+    (answer.clone(), home.health()["metrics"]["store"]["notes"].take())
+}
+
+#[test]
+fn a_line_that_the_end_of_the_input_cuts_is_answered_and_not_acted_upon() {
+    for (cut, id) in [(2, json!(3)), (40, Value::Null)] {
+        // The id is answered to where it was read.
+        let (answer, notes) = answer_to_the_last(|call| call.len() / cut);
+        assert_eq!(refusal(&answer), (-32700, &id));
+        assert!(message(&answer).contains("the input ended"), "{answer}");
+        assert_eq!(notes, 0);
     }
+}
+
+#[test]
+fn a_last_line_that_only_lacks_its_end_is_acted_upon() {
+    let (answer, notes) = answer_to_the_last(str::len);
+    assert!(succeeded(&answer)["note_id"].is_string(), "{answer}");
+    assert_eq!(notes, 1);
+}
+
+/// More than is worked on at once, sent without waiting for an answer.
+#[test]
+fn a_flood_of_requests_is_answered_to_the_last() {
+    // Few enough for the pipe to hold them and their answers, since nobody reads while they are sent.
+    const REQUESTS: usize = 300;
+    let home = Home::new();
+    let mut server = home.start();
+    let call = |id| {
+        let arguments = json!({"text": format!("Drop number {id}")});
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+               "params": {"name": "remember", "arguments": arguments}})
+    };
+    let flood: String = (0..REQUESTS).map(|id| format!("{}\n", call(id))).collect();
+    server.send_bytes(flood.as_bytes());
+    let (answers, code) = server.finish();
+    assert_eq!((answers.len(), code), (REQUESTS, Some(0)));
+    for answer in &answers {
+        succeeded(answer);
+    }
+    assert_eq!(home.health()["metrics"]["store"]["notes"], REQUESTS);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::limits::{LAST_ANSWERS_WAIT, MESSAGE_BYTES_MAX, OUTBOX_MESSAGES_MAX};
+use crate::limits::{LAST_ANSWERS_WAIT, MESSAGE_BYTES_MAX, OUTBOX_MESSAGES_MAX, REQUESTS_PENDING_MAX};
 
 /// A server's end of the line.
 pub struct Channel<R> {
@@ -52,14 +52,21 @@ impl Pending {
         self.answered.notify_one();
     }
 
-    fn is_empty(&self) -> bool {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    fn count(&self) -> usize {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Waits until there is room for one more.
+    async fn has_room(&self) {
+        while self.count() >= REQUESTS_PENDING_MAX {
+            self.answered.notified().await;
+        }
     }
 
     /// Waits until everything received is answered, but not forever.
     async fn settle(&self, ended: Instant) {
         let deadline = tokio::time::Instant::from_std(ended + LAST_ANSWERS_WAIT);
-        while !self.is_empty() {
+        while self.count() > 0 {
             if tokio::time::timeout_at(deadline, self.answered.notified()).await.is_err() {
                 tracing::warn!("requests were still unanswered when the wait for them ended");
                 return;
@@ -138,6 +145,7 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
             Err(Unreadable::Request(error)) => {
                 let mut scanner = IdScanner::default();
                 scanner.feed(line);
+                let error = if self.ended.is_some() { cut_short() } else { error };
                 self.refuse(error, scanner.finish());
                 None
             }
@@ -217,6 +225,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
                 self.pending.settle(ended).await;
                 return None;
             }
+            self.pending.has_room().await;
             match self.read().await {
                 Input::Line => {
                     if let Some(message) = self.interpret() {
@@ -232,9 +241,12 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
                 }
                 Input::End => {
                     self.ended = Some(Instant::now());
-                    if !self.line.is_empty() || self.skipping.take().is_some() {
-                        let message = "the input ended in the middle of a message; nothing was done about it";
-                        self.refuse(ErrorData::parse_error(message, None), None);
+                    // A last message that only lacks its line end is whole.
+                    if let Some(message) = self.interpret() {
+                        return Some(message);
+                    }
+                    if let Some(scanner) = self.skipping.take() {
+                        self.refuse(cut_short(), scanner.finish());
                     }
                 }
             }
@@ -268,6 +280,11 @@ async fn write(mut messages: mpsc::Receiver<ServerJsonRpcMessage>, mut output: i
             return;
         }
     }
+}
+
+/// The refusal of a message that the end of the input has cut in two.
+fn cut_short() -> ErrorData {
+    ErrorData::parse_error("the input ended in the middle of a message; nothing was done about it", None)
 }
 
 /// Whether the SDK leaves its opening phase with this request: the handshake, or a request that carries its protocol

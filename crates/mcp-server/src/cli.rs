@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
@@ -35,16 +36,16 @@ use crate::{connect, demo, telemetry};
 #[command(name = "memory-mcp", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// Directory that holds everything stored [default: the platform's data directory]
-    #[arg(long, global = true, value_name = "DIR", env = "MEMORY_MCP_DATA_DIR", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from), env = "MEMORY_MCP_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
-    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as `mcp_server=debug`
+    /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
         global = true,
         value_name = "FILTER",
         env = "MEMORY_MCP_LOG",
         hide_env_values = true,
-        default_value = "warn"
+        default_value = "warn,rmcp=error"
     )]
     log: String,
     #[command(subcommand)]

@@ -17,7 +17,8 @@ impl Settings {
     /// # Errors
     /// If no directory is given and the platform names none, as when there is no home directory.
     pub(crate) fn new(data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let data_dir = match data_dir {
+        // An empty variable is one that was not set: clients pass on what their configuration leaves blank.
+        let data_dir = match data_dir.filter(|dir| !dir.as_os_str().is_empty()) {
             Some(dir) => dir,
             None => directories::ProjectDirs::from("", "", "memory-mcp")
                 .map(|dirs| dirs.data_dir().to_owned())

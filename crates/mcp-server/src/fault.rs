@@ -1,7 +1,7 @@
 //! Results and errors of the use cases, as results of tools.
 
 use memory_core::error::{Error, Violation};
-use rmcp::model::{CallToolResult, ContentBlock};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -30,6 +30,19 @@ pub(crate) fn failure(error: &Error) -> CallToolResult {
 /// The result for arguments that break the tool's schema.
 pub(crate) fn invalid(violations: Vec<Violation>) -> CallToolResult {
     failure(&Error::Invalid(violations))
+}
+
+/// Gives the SDK's own refusals, which are bare text, the form of ours. They can only come from arguments that the
+/// schema admits and the struct does not.
+pub(crate) fn structured(response: CallToolResponse) -> CallToolResponse {
+    match response {
+        CallToolResponse::Complete(result) if result.structured_content.is_none() => {
+            let text =
+                result.content.iter().filter_map(|block| block.as_text()).map(|text| text.text.as_str());
+            refusal("invalid_arguments", &text.collect::<Vec<_>>().join(" "), &[]).into()
+        }
+        other => other,
+    }
 }
 
 fn refusal(kind: &str, message: &str, violations: &[Violation]) -> CallToolResult {

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Longest message that is read, in bytes, so that a client that never ends its line cannot fill the memory. It
 /// leaves room for a whole finished episode.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Requests worked on at the same time; further ones stay in the pipe until one is answered.
+pub(crate) const REQUESTS_PENDING_MAX: usize = 128;
 /// Messages waiting to be written before the next one has to wait.
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 64;
 /// How long requests already received may take after the input has ended.

@@ -128,7 +128,7 @@ impl ServerHandler for Server {
         let violations = violations(&tool.input_schema, &arguments);
         let result = if violations.is_empty() {
             request.arguments = Some(arguments);
-            self.router.call(ToolCallContext::new(self, request, context)).await
+            self.router.call(ToolCallContext::new(self, request, context)).await.map(fault::structured)
         } else {
             Ok(fault::invalid(violations).into())
         };
