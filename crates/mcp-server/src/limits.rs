@@ -32,8 +32,8 @@ pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
 pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;
 
 /// How long a client may keep the list of tools and the server's description, in milliseconds. Neither changes
-/// while the process lives.
-pub(crate) const LIST_TTL_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// while the process lives; a newer version of the program may come after it.
+pub(crate) const LIST_TTL_MILLIS: u64 = 60 * 60 * 1000;
 
 /// Episodes that an import stores in one transaction.
 pub(crate) const IMPORT_BATCH: usize = 64;
