@@ -1,5 +1,6 @@
 //! Arguments and result of `query_memory`, and fitting an answer into its budget of tokens.
 
+use jiff::Timestamp;
 use memory_core::episode::EpisodeHead;
 use memory_core::error::Error;
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
@@ -39,15 +40,18 @@ const fn detail(
 }
 
 /// The details that are tried until the answer fits, the most first.
-const DETAILS: [Detail; 7] = [
+const DETAILS: [Detail; 8] = [
     detail(700, 120, 5, 3, 300),
     detail(450, 120, 4, 2, 240),
     detail(300, 120, 3, 1, 240),
-    detail(220, 120, 2, 1, 200),
-    detail(150, 100, 2, 1, 160),
-    detail(90, 90, 1, 1, 120),
+    detail(220, 100, 2, 1, 200),
+    detail(160, 80, 2, 1, 160),
+    detail(140, 70, 1, 1, 160),
+    detail(90, 60, 1, 1, 120),
     detail(50, 60, 1, 1, 100),
 ];
+/// Words of the query named as the reason of a hit.
+const WORDS_NAMED_MAX: usize = 4;
 /// Where hits are only pointers.
 const POINTER: Detail = detail(200, 120, 0, 0, 0);
 
@@ -310,7 +314,7 @@ impl WireHit {
             score: round(ranked.score),
             confidence: round(ranked.coverage),
             why: why(ranked),
-            when: when.to_string(),
+            when: to_the_second(*when),
             explanation: explain.then(|| Explanation {
                 matched: ranked.matched.clone(),
                 words_asked: ranked.asked,
@@ -335,9 +339,14 @@ fn account(head: &EpisodeHead) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// A time without the fraction of its second, which costs tokens and tells nobody anything.
+fn to_the_second(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
 /// Why something was found.
 fn why(ranked: &Ranked) -> String {
-    let named: Vec<&str> = ranked.matched.iter().take(6).map(String::as_str).collect();
+    let named: Vec<&str> = ranked.matched.iter().take(WORDS_NAMED_MAX).map(String::as_str).collect();
     format!("has {} of {} words: {}", ranked.matched.len(), ranked.asked, named.join(", "))
 }
 
@@ -367,7 +376,8 @@ impl WireItem {
             text: excerpt(text, detail.item_chars),
             rate: rate.map(WireRate::from),
             evidence: evidence.iter().take(detail.evidence).map(ToString::to_string).collect(),
-            example: example.as_ref().map(|text| excerpt(text, detail.item_chars / 2)),
+            // Half an example is none.
+            example: example.clone().filter(|text| text.chars().count() <= detail.item_chars / 2),
         }
     }
 }
