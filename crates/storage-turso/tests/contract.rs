@@ -9,16 +9,7 @@ use testkit::Stores;
 async fn fresh() -> Stores {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = Arc::new(TursoStore::open(&dir.path().join("memory.db")).await.expect("a new database"));
-    Stores {
-        episodes: store.clone(),
-        notes: store.clone(),
-        index: store.clone(),
-        patterns: store.clone(),
-        jobs: store.clone(),
-        changes: store.clone(),
-        health: store,
-        keep: Some(Arc::new(dir)),
-    }
+    Stores::of(store, Some(Arc::new(dir)))
 }
 
 testkit::contract!(fresh);

@@ -42,17 +42,7 @@ struct State {
 impl InMemoryStore {
     /// The ports of a new, empty store.
     pub fn stores() -> Stores {
-        let store = Arc::new(Self::default());
-        Stores {
-            episodes: store.clone(),
-            notes: store.clone(),
-            index: store.clone(),
-            patterns: store.clone(),
-            jobs: store.clone(),
-            changes: store.clone(),
-            health: store,
-            keep: None,
-        }
+        Stores::of(Arc::new(Self::default()), None)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -41,6 +41,23 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// All ports of a store that implements every one; `keep` is dropped with it.
+    pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
+    where
+        T: EpisodeStore + NoteStore + Index + PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
+    {
+        Self {
+            episodes: store.clone(),
+            notes: store.clone(),
+            index: store.clone(),
+            patterns: store.clone(),
+            jobs: store.clone(),
+            changes: store.clone(),
+            health: store,
+            keep,
+        }
+    }
+
     /// The ports of the use cases, with an answer cache that keeps nothing.
     pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
         Ports {
