@@ -6,7 +6,7 @@ pub const LANE_JOBS_MAX: usize = 64;
 pub const CLAIM_JOBS_MAX: usize = 32;
 /// For how long a claimed job belongs to its worker, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
-/// Claims of one job that end without a word (a crash, a lost lease, a shutdown) before it is given up: it may be
+/// Claims of one job that end without a word (a crash, a lost lease) before it is given up: it may be
 /// what kills its workers.
 pub const CLAIMS_MAX: u32 = 20;
 /// Wait before the first retry, in milliseconds; it doubles with every further one.

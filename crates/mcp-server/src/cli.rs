@@ -36,7 +36,15 @@ use crate::{connect, demo, telemetry};
 #[command(name = "memory-mcp", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// Directory that holds everything stored [default: the platform's data directory]
-    #[arg(long, global = true, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from), env = "MEMORY_MCP_DATA_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MEMORY_MCP_DATA_DIR",
+        hide_env_values = true,
+        // Not clap's own, which refuses an empty value.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     data_dir: Option<PathBuf>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
@@ -216,7 +224,7 @@ async fn query(settings: &Settings, question: Question, json: bool) -> anyhow::R
 }
 
 /// Writes an answer for a person to read.
-pub(crate) fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()> {
+fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()> {
     if !answer.known {
         return writeln!(out, "Nothing relevant is known.");
     }

@@ -63,7 +63,11 @@ fn router() -> ToolRouter<Server> {
 
 /// All tools as clients see them, in the order in which an agent meets them.
 pub fn tools() -> Vec<Tool> {
-    let mut tools = router().list_all();
+    listed(&router())
+}
+
+fn listed(router: &ToolRouter<Server>) -> Vec<Tool> {
+    let mut tools = router.list_all();
     let place = |tool: &Tool| ORDER.iter().position(|name| *name == tool.name).unwrap_or(usize::MAX);
     tools.sort_by_key(|tool| (place(tool), tool.name.clone()));
     tools
@@ -102,7 +106,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let list = ListToolsResult::with_all_items(tools());
+        let list = ListToolsResult::with_all_items(listed(&self.router));
         Ok(if is_modern(&context) {
             list.with_ttl_ms(LIST_TTL_MILLIS).with_cache_scope(CacheScope::Private)
         } else {

@@ -10,9 +10,7 @@ use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
-use crate::limits::{
-    CANDIDATES_MAX, CONFLICT_RETRIES_MAX, EPISODE_STEPS_MAX, HITS_MAX, QUERY_TERMS_MAX, SIMILAR_MAX,
-};
+use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, QUERY_TERMS_MAX, SIMILAR_MAX};
 use crate::note::{Layer, Note};
 use crate::port::{
     AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
@@ -411,7 +409,6 @@ fn of_episode(id: EpisodeId, error: StoreError) -> Error {
     match error {
         StoreError::NotFound => Error::NotFound { what: "episode", id: id.to_string() },
         StoreError::Completed => Error::AlreadyCompleted(id),
-        StoreError::TooManySteps(_) => Error::Store(StoreError::TooManySteps(EPISODE_STEPS_MAX)),
         other => other.into(),
     }
 }

@@ -147,10 +147,8 @@ fn propose(link: &Link, known: &[(u64, &String)], search: &Search) -> Result<Vec
     // Terms are words of letters and digits; the quotes keep those that look like operators from being ones.
     let any = known.iter().map(|(_, term)| format!("\"{term}\"")).collect::<Vec<_>>().join(" OR ");
     let filter = &search.filter;
-    let kinds: Vec<&str> = match filter.kinds.as_slice() {
-        [] => Kind::ALL.iter().map(|kind| kind.name()).collect(),
-        kinds => kinds.iter().map(|kind| kind.name()).collect(),
-    };
+    let kinds = if filter.kinds.is_empty() { Kind::ALL.as_slice() } else { &filter.kinds };
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     // The inner query sorts keys alone; the terms are read of those that are left.
     let sql = "SELECT d.kind, d.id, d.at, s.title, s.body
          FROM (SELECT search.rowid AS key, bm25(search, 3.0, 1.0) AS badness

@@ -85,7 +85,7 @@ pub(crate) struct QueryMemoryArgs {
     /// Only this repository or product.
     project: Option<String>,
     /// How many hits at most, default 5.
-    #[schemars(range(min = 1, max = 50))]
+    #[schemars(range(min = 1, max = HITS_MAX))]
     limit: Option<usize>,
     /// Only these kinds.
     #[serde(default)]
@@ -97,7 +97,7 @@ pub(crate) struct QueryMemoryArgs {
     /// Only episodes that ended so.
     outcome: Option<WireOutcome>,
     /// Budget of the answer, default 1500.
-    #[schemars(range(min = 200, max = 20000))]
+    #[schemars(range(min = ANSWER_TOKENS_MIN, max = ANSWER_TOKENS_MAX))]
     max_tokens: Option<usize>,
     /// Add how each score came about.
     explain: Option<bool>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use memory_core::episode::{Brief, Episode, NewStep, Outcome, Scope, Step, StepResult};
 use memory_core::error::Error;
-use memory_core::limits::STEPS_PAGE_DEFAULT;
+use memory_core::limits::{STEPS_PAGE_DEFAULT, STEPS_PAGE_MAX};
 use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::reward::Reward;
@@ -303,7 +303,7 @@ pub(crate) struct GetEpisodeArgs {
     #[schemars(range(min = 1))]
     pub(crate) steps_from: Option<u64>,
     /// How many steps to return; by default 50, or fewer if they are long.
-    #[schemars(range(min = 0, max = 200))]
+    #[schemars(range(min = 0, max = STEPS_PAGE_MAX))]
     pub(crate) steps_limit: Option<usize>,
 }
 
