@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::Channel;
 use crate::config::Settings;
 use crate::import::{ImportReport, import};
-use crate::limits::{IMPORT_PROBLEMS_SHOWN, SHUTDOWN_WAIT};
+use crate::limits::SHUTDOWN_WAIT;
 use crate::operator::{HealthReport, Status};
 use crate::server::Server;
 use crate::wire::answer::{Form, WireAnswer};
@@ -299,18 +299,18 @@ fn write_import(
     learned_in: Duration,
     observations: u64,
 ) -> std::io::Result<()> {
-    let ImportReport { stored, steps, existing, skipped } = report;
-    for (line, reason) in skipped.iter().take(IMPORT_PROBLEMS_SHOWN) {
+    let ImportReport { stored, steps, existing, skipped, problems } = report;
+    for (line, reason) in problems {
         writeln!(out, "line {line} skipped: {reason}")?;
     }
-    if skipped.len() > IMPORT_PROBLEMS_SHOWN {
-        writeln!(out, "… and {} more", skipped.len() - IMPORT_PROBLEMS_SHOWN)?;
+    let more = skipped - problems.len() as u64;
+    if more > 0 {
+        writeln!(out, "… and {more} more")?;
     }
     let seconds = stored_in.as_secs_f64();
     writeln!(
         out,
-        "{stored} stored with {steps} steps, {existing} already there, {} skipped, in {seconds:.2} s",
-        skipped.len()
+        "{stored} stored with {steps} steps, {existing} already there, {skipped} skipped, in {seconds:.2} s"
     )?;
     writeln!(out, "{observations} observations of patterns learned in {:.2} s", learned_in.as_secs_f64())
 }

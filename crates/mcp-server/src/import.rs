@@ -11,7 +11,7 @@ use memory_core::port::Inserted;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::limits::{IMPORT_BATCH, IMPORT_LINE_BYTES_MAX};
+use crate::limits::{IMPORT_BATCH, IMPORT_LINE_BYTES_MAX, IMPORT_PROBLEMS_SHOWN};
 use crate::wire::parse::{Violations, non_blank, text};
 use crate::wiring::App;
 
@@ -143,8 +143,20 @@ pub(crate) struct ImportReport {
     pub(crate) steps: u64,
     /// Runs that were there already.
     pub(crate) existing: u64,
-    /// Lines that were skipped, with the reason.
-    pub(crate) skipped: Vec<(u64, String)>,
+    /// Lines that were skipped.
+    pub(crate) skipped: u64,
+    /// The first of them, with the reason.
+    pub(crate) problems: Vec<(u64, String)>,
+}
+
+impl ImportReport {
+    /// Notes that a line was skipped. What a batch refuses comes after what later lines could not be read for.
+    fn skip(&mut self, line: u64, reason: String) {
+        self.skipped += 1;
+        let place = self.problems.partition_point(|(earlier, _)| *earlier < line);
+        self.problems.insert(place, (line, reason));
+        self.problems.truncate(IMPORT_PROBLEMS_SHOWN);
+    }
 }
 
 /// Reads runs line by line and stores them in batches. `advance` is told how many bytes were read.
@@ -170,11 +182,11 @@ pub(crate) async fn import(
         advance(bytes);
         if !whole {
             let reason = format!("longer than {IMPORT_LINE_BYTES_MAX} bytes, the most that is read");
-            report.skipped.push((number, reason));
+            report.skip(number, reason);
         } else if !line.trim_ascii().is_empty() {
             match Run::parse(&line) {
                 Ok(episode) => batch.push((number, episode)),
-                Err(reason) => report.skipped.push((number, reason)),
+                Err(reason) => report.skip(number, reason),
             }
         }
         if batch.len() == IMPORT_BATCH {
@@ -182,7 +194,6 @@ pub(crate) async fn import(
         }
     }
     store(app, batch, &mut report).await?;
-    report.skipped.sort();
     Ok(report)
 }
 
@@ -229,7 +240,7 @@ async fn store(app: &App, batch: Vec<(u64, NewEpisode)>, report: &mut ImportRepo
                 report.steps += steps;
             }
             Ok(Inserted::Existing(_)) => report.existing += 1,
-            Err(error) => report.skipped.push((line, error.to_string())),
+            Err(error) => report.skip(line, error.to_string()),
         }
     }
     Ok(())
