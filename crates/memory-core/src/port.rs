@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::episode::{Completion, Episode, EpisodeHead, NewStep};
@@ -255,6 +256,47 @@ pub struct AnswerKey {
     pub filter: crate::retrieve::Filter,
     /// How many hits at the most.
     pub limit: usize,
+}
+
+/// Names a vector space: vectors of different spaces cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Space {
+    /// The model and the version of its weights, such as `all-MiniLM-L6-v2@53aa5117`.
+    pub name: String,
+    /// Numbers in a vector.
+    pub dimensions: usize,
+}
+
+/// What a text is embedded for; some models treat the two differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// It is looked for.
+    Query,
+    /// It is to be found.
+    Passage,
+}
+
+/// Why a text could not be embedded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmbedError {
+    /// The model's files are missing or do not make sense; it stays so until somebody mends it.
+    #[error("the model cannot be used: {0}")]
+    Unusable(String),
+    /// A server did not answer or was too busy; it may work later.
+    #[error("the embedding server cannot be reached: {0}")]
+    Unreachable(String),
+    /// A server refused, or answered with something else than vectors.
+    #[error("the embedding server refused: {0}")]
+    Refused(String),
+}
+
+/// Turns texts into vectors of length 1 that lie close together where the texts mean the same.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// The space of the vectors.
+    fn space(&self) -> &Space;
+    /// One vector for each text, in order. A text longer than the model reads is cut.
+    async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
 }
 
 /// All ports that the use cases need.
