@@ -20,4 +20,6 @@ pub mod redact;
 pub mod reflection;
 pub mod retrieve;
 pub mod reward;
+pub mod search;
 pub mod validate;
+pub mod vector;
