@@ -1,0 +1,31 @@
+//! Every bound of the models, with its unit in its name.
+
+use std::time::Duration;
+
+/// Longest of a model's small files (configuration, vocabulary) that is read, in bytes.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 16 << 20;
+/// Longest header of a weights file, in bytes; a real one has some 10,000.
+pub(crate) const HEADER_BYTES_MAX: u64 = 4 << 20;
+
+/// Most numbers in a hidden state, and in a vector.
+pub(crate) const HIDDEN_MAX: usize = 4_096;
+/// Most numbers between the two products of a layer.
+pub(crate) const INTERMEDIATE_MAX: usize = 16_384;
+/// Most layers.
+pub(crate) const LAYERS_MAX: usize = 64;
+/// Most tokens of one text; what comes after is cut off.
+pub(crate) const TEXT_TOKENS_MAX: usize = 512;
+/// Most characters of one text that are looked at; blanks and endless words give no tokens that would end it earlier.
+pub(crate) const TEXT_CHARS_MAX: usize = 65_536;
+/// Longest word that is taken apart, in characters; a longer one is unknown, as the models were trained.
+pub(crate) const WORD_CHARS_MAX: usize = 100;
+
+/// Tokens computed in one go, unless a single text has more. It bounds the working memory (some 8 MB for a model of
+/// 384 dimensions) and how long a query waits for passages (some 60 ms).
+pub(crate) const BATCH_TOKENS_MAX: usize = 512;
+/// Texts in one call.
+pub const CALL_TEXTS_MAX: usize = 4_096;
+/// Calls that wait for the local model, queries and passages each; further callers wait for room.
+pub(crate) const CALLS_WAITING_MAX: usize = 16;
+/// How long a failure to load is repeated before the files are tried again although they look the same.
+pub(crate) const RELOAD_AFTER: Duration = Duration::from_secs(10);
