@@ -107,7 +107,7 @@ struct Normalizer {
 impl Config {
     /// Reads the small files of the model in `dir`.
     pub(crate) fn read(dir: &Path) -> Result<Self, ModelError> {
-        let sizes = sizes(dir)?;
+        let sizes = Sizes::read(dir)?;
         let sentence: SentenceFile =
             read_json_if_there(dir, "sentence_bert_config.json")?.unwrap_or_default();
         let text_tokens_max =
@@ -119,42 +119,49 @@ impl Config {
     }
 }
 
-fn sizes(dir: &Path) -> Result<Sizes, ModelError> {
-    let wrong = |problem: String| Err(ModelError::new(CONFIG_FILE, problem));
-    let Kind { model_type, hidden_act, position_embedding_type } = read_json(dir, CONFIG_FILE)?;
-    for (name, value, known) in [
-        ("model_type", model_type, "bert"),
-        ("hidden_act", hidden_act, "gelu"),
-        ("position_embedding_type", position_embedding_type.or_else(|| Some("absolute".into())), "absolute"),
-    ] {
-        if value.as_deref() != Some(known) {
-            return wrong(format!(
-                "{name} is {}, but only \"{known}\" is supported",
-                shown(value.as_deref())
-            ));
+impl Sizes {
+    /// Reads and checks `config.json` alone.
+    pub(crate) fn read(dir: &Path) -> Result<Self, ModelError> {
+        let wrong = |problem: String| Err(ModelError::new(CONFIG_FILE, problem));
+        let Kind { model_type, hidden_act, position_embedding_type } = read_json(dir, CONFIG_FILE)?;
+        for (name, value, known) in [
+            ("model_type", model_type, "bert"),
+            ("hidden_act", hidden_act, "gelu"),
+            (
+                "position_embedding_type",
+                position_embedding_type.or_else(|| Some("absolute".into())),
+                "absolute",
+            ),
+        ] {
+            if value.as_deref() != Some(known) {
+                return wrong(format!(
+                    "{name} is {}, but only \"{known}\" is supported",
+                    shown(value.as_deref())
+                ));
+            }
         }
-    }
-    let sizes: Sizes = read_json(dir, CONFIG_FILE)?;
-    for (name, value, max) in [
-        ("hidden_size", sizes.hidden, HIDDEN_MAX),
-        ("intermediate_size", sizes.intermediate, INTERMEDIATE_MAX),
-        ("num_hidden_layers", sizes.layers, LAYERS_MAX),
-        ("num_attention_heads", sizes.heads, sizes.hidden),
-        ("max_position_embeddings", sizes.positions, 1 << 16),
-        ("type_vocab_size", sizes.types, 1 << 8),
-        ("vocab_size", sizes.vocabulary, 1 << 20),
-    ] {
-        if value == 0 || value > max {
-            return wrong(format!("{name} is {value}, it must be from 1 to {max}"));
+        let sizes: Self = read_json(dir, CONFIG_FILE)?;
+        for (name, value, max) in [
+            ("hidden_size", sizes.hidden, HIDDEN_MAX),
+            ("intermediate_size", sizes.intermediate, INTERMEDIATE_MAX),
+            ("num_hidden_layers", sizes.layers, LAYERS_MAX),
+            ("num_attention_heads", sizes.heads, sizes.hidden),
+            ("max_position_embeddings", sizes.positions, 1 << 16),
+            ("type_vocab_size", sizes.types, 1 << 8),
+            ("vocab_size", sizes.vocabulary, 1 << 20),
+        ] {
+            if value == 0 || value > max {
+                return wrong(format!("{name} is {value}, it must be from 1 to {max}"));
+            }
         }
+        if !sizes.hidden.is_multiple_of(sizes.heads) {
+            return wrong(format!("{} heads cannot share {} numbers", sizes.heads, sizes.hidden));
+        }
+        if !(0.0..1.0).contains(&sizes.epsilon) {
+            return wrong(format!("layer_norm_eps is {}, it must be from 0 to 1", sizes.epsilon));
+        }
+        Ok(sizes)
     }
-    if sizes.hidden % sizes.heads != 0 {
-        return wrong(format!("{} heads cannot share {} numbers", sizes.heads, sizes.hidden));
-    }
-    if !(0.0..1.0).contains(&sizes.epsilon) {
-        return wrong(format!("layer_norm_eps is {}, it must be from 0 to 1", sizes.epsilon));
-    }
-    Ok(sizes)
 }
 
 fn shown(value: Option<&str>) -> String {

@@ -29,3 +29,39 @@ pub const CALL_TEXTS_MAX: usize = 4_096;
 pub(crate) const CALLS_WAITING_MAX: usize = 16;
 /// How long a failure to load is repeated before the files are tried again although they look the same.
 pub(crate) const RELOAD_AFTER: Duration = Duration::from_secs(10);
+/// Files whose fingerprints are remembered.
+pub(crate) const FINGERPRINTS_MAX: usize = 64;
+
+/// Most texts in one request to an embedding server.
+pub(crate) const REQUEST_TEXTS_MAX: usize = 64;
+/// Most bytes of text in one request to an embedding server; a longer text is cut.
+pub(crate) const REQUEST_TEXT_BYTES_MAX: usize = 128 << 10;
+/// Longest answer of an embedding server that is read, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 32 << 20;
+/// Requests to an embedding server at the same time.
+pub(crate) const REQUESTS_PENDING_MAX: usize = 4;
+/// How long a connection may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a request for a query may take altogether; somebody waits for it.
+pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request for passages may take altogether.
+pub(crate) const PASSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Repetitions of a request that failed for a reason that may pass; none for a query.
+pub(crate) const REPETITIONS_MAX: usize = 3;
+/// Pause before the first repetition; each further one doubles.
+pub(crate) const REPETITION_PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause before a repetition.
+pub(crate) const REPETITION_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Failures in a row after which an embedding server is left alone.
+pub(crate) const BREAKER_FAILURES_MAX: u32 = 5;
+/// How long it is left alone.
+pub(crate) const BREAKER_REST: Duration = Duration::from_secs(30);
+
+/// Longest file that is downloaded, in bytes.
+pub(crate) const DOWNLOAD_BYTES_MAX: u64 = 4 << 30;
+/// How long a download may wait for the next bytes.
+pub(crate) const DOWNLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts to get one file; each goes on where the last one was cut.
+pub(crate) const DOWNLOAD_ATTEMPTS_MAX: u32 = 4;
+/// Longest name of a model, in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
