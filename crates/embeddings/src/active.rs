@@ -125,3 +125,107 @@ fn directory_name(dir: &Path) -> String {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     dir.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use memory_core::port::{EmbedError, Purpose};
+
+    use super::*;
+    use crate::manifest::ModelName;
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        library: Library,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let library = Library::new(dir.path().join("models"));
+            Self { dir, library }
+        }
+
+        fn model(&self, name: &str, seed: u64) -> PathBuf {
+            let dir = self.dir.path().join(name);
+            testkit::model::write(&dir, seed);
+            dir
+        }
+
+        fn open(&self, model_dir: Option<&Path>) -> Option<Arc<dyn Embedder>> {
+            let active = Active::find(&self.library, model_dir).unwrap();
+            active.map(|active| active.open(|_| None).unwrap())
+        }
+    }
+
+    async fn embed(embedder: &dyn Embedder, text: &str) -> Result<Vec<Vec<f32>>, EmbedError> {
+        embedder.embed(vec![text.to_owned()], Purpose::Query).await
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_is_opened() {
+        let bench = Bench::new();
+        assert!(bench.open(None).is_none());
+        let tiny: ModelName = "tiny".parse().unwrap();
+        bench.library.add(&bench.model("tiny", 1), None).unwrap();
+        assert!(bench.open(None).is_none(), "what was not chosen is not used");
+        bench.library.put_in_use(Some(&tiny)).unwrap();
+        let embedder = bench.open(None).unwrap();
+        assert!(
+            embedder.space().name.starts_with("tiny@") && embedder.space().name.len() == "tiny@".len() + 8
+        );
+        let vectors = embed(embedder.as_ref(), "a text").await.unwrap();
+        assert_eq!(vectors[0].len(), embedder.space().dimensions);
+    }
+
+    #[test]
+    fn a_directory_that_is_named_comes_first() {
+        let bench = Bench::new();
+        bench.library.add(&bench.model("tiny", 1), None).unwrap();
+        bench.library.put_in_use(Some(&"tiny".parse().unwrap())).unwrap();
+        let chosen = bench.open(None).unwrap();
+        let same = bench.open(Some(&bench.dir.path().join("tiny"))).unwrap();
+        assert_eq!(same.space(), chosen.space(), "the same weights are the same space");
+        let other = bench.open(Some(&bench.model("other", 2))).unwrap();
+        assert!(other.space().name.starts_with("other@"));
+        // A library elsewhere: the only model there, or the one in use.
+        let elsewhere = Library::new(bench.dir.path().join("elsewhere"));
+        assert!(Active::find(&bench.library, Some(elsewhere.dir())).is_err());
+        elsewhere.add(&bench.model("third", 3), None).unwrap();
+        assert!(bench.open(Some(elsewhere.dir())).unwrap().space().name.starts_with("third@"));
+        elsewhere.add(&bench.model("fourth", 4), None).unwrap();
+        assert!(Active::find(&bench.library, Some(elsewhere.dir())).is_err(), "which of the two?");
+        elsewhere.put_in_use(Some(&"fourth".parse().unwrap())).unwrap();
+        assert!(bench.open(Some(elsewhere.dir())).unwrap().space().name.starts_with("fourth@"));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_damaged_says_so_and_works_again_when_it_is_mended() {
+        let bench = Bench::new();
+        bench.library.add(&bench.model("tiny", 1), None).unwrap();
+        bench.library.put_in_use(Some(&"tiny".parse().unwrap())).unwrap();
+        let weights = bench.library.dir().join("tiny").join(WEIGHTS_FILE);
+        let good = std::fs::read(&weights).unwrap();
+        let embedder = bench.open(None).unwrap();
+        let vectors = embed(embedder.as_ref(), "a text").await.unwrap();
+        for bad in [&good[..good.len() / 2], b"", &good[8..]] {
+            // Put in its place, as whoever mends or damages a file that is in use should.
+            let new = weights.with_extension("new");
+            std::fs::write(&new, bad).unwrap();
+            std::fs::rename(&new, &weights).unwrap();
+            let error = embed(embedder.as_ref(), "a text").await.unwrap_err();
+            assert!(matches!(&error, EmbedError::Unusable(said) if said.contains(WEIGHTS_FILE)), "{error}");
+            assert_eq!(
+                embed(embedder.as_ref(), "a text").await.unwrap_err(),
+                error,
+                "it is not hashed again"
+            );
+            assert!(bench.open(None).is_some(), "a new start comes up all the same");
+            std::fs::write(&new, &good).unwrap();
+            std::fs::rename(&new, &weights).unwrap();
+            assert_eq!(embed(embedder.as_ref(), "a text").await.unwrap(), vectors);
+        }
+        // The weights of another model would give vectors of another space.
+        testkit::model::write(&bench.library.dir().join("tiny"), 2);
+        assert!(matches!(embed(embedder.as_ref(), "a text").await, Err(EmbedError::Unusable(_))));
+    }
+}

@@ -133,7 +133,10 @@ impl EndpointEmbedder {
             .with_jitter();
         let texts = Arc::new(texts);
         let attempt = || self.attempt(Arc::clone(&texts), timeout);
-        attempt.retry(pauses).when(|error| matches!(error, EmbedError::Unreachable(_))).await
+        let may_pass = |error: &EmbedError| {
+            matches!(error, EmbedError::Unreachable(_)) && self.breaker() == BreakerState::Closed
+        };
+        attempt.retry(pauses).when(may_pass).await
     }
 
     async fn attempt(&self, texts: Arc<Vec<String>>, timeout: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
@@ -309,5 +312,195 @@ impl Server {
                 Ok(numbered.then(|| data.into_iter().map(|vector| vector.embedding).collect()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use serde_json::Value;
+    use testkit::http::{HttpServer, Request, reply};
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        query: Duration::from_millis(300),
+        passage: Duration::from_secs(20),
+        pause: Duration::from_millis(1),
+        rest: Duration::from_secs(3600),
+    };
+
+    fn endpoint(url: String, api: Api) -> Endpoint {
+        Endpoint { url, api, model: "m".into(), key_env: None }
+    }
+
+    fn embedder(url: String, api: Api, patience: Patience) -> EndpointEmbedder {
+        EndpointEmbedder::with_patience("server", endpoint(url, api), 2, None, patience)
+    }
+
+    /// The answer of a server that gives the text's length and 1 as vectors.
+    fn vectors(request: &Request) -> Vec<u8> {
+        let asked: Value = serde_json::from_str(&request.body).unwrap();
+        let texts: Vec<&str> =
+            asked["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+        assert!(asked["model"] == "m" && texts.iter().all(|text| !text.is_empty()));
+        let vector = |text: &&str| json!([text.len(), 1]);
+        let answer = if request.line.ends_with("/api/embed") {
+            json!({"embeddings": texts.iter().map(vector).collect::<Vec<_>>()})
+        } else {
+            // In any order: the index counts.
+            let numbered = texts.iter().map(vector).enumerate().rev();
+            json!({"data": numbered.map(|(index, v)| json!({"index": index, "embedding": v})).collect::<Vec<_>>()})
+        };
+        reply(200, &[], answer.to_string().as_bytes())
+    }
+
+    async fn query(embedder: &EndpointEmbedder) -> Result<Vec<Vec<f32>>, EmbedError> {
+        embedder.embed(vec!["abc".into()], Purpose::Query).await
+    }
+
+    async fn passage(embedder: &EndpointEmbedder) -> Result<Vec<Vec<f32>>, EmbedError> {
+        embedder.embed(vec!["abc".into()], Purpose::Passage).await
+    }
+
+    #[tokio::test]
+    async fn both_interfaces_give_vectors_of_length_1_in_order() {
+        let server = HttpServer::start(vectors);
+        for (url, api, line) in [
+            ("", Api::OpenAi, "POST /v1/embeddings"),
+            ("/v1/", Api::OpenAi, "POST /v1/embeddings"),
+            ("/proxy/v1", Api::OpenAi, "POST /proxy/v1/embeddings"),
+            ("/", Api::Ollama, "POST /api/embed"),
+            ("/api", Api::Ollama, "POST /api/embed"),
+        ] {
+            let embedder = embedder(format!("{}{url}", server.url()), api, PATIENCE);
+            let texts: Vec<String> = (0..150).map(|n| "x".repeat(n)).collect();
+            let vectors = embedder.embed(texts, Purpose::Passage).await.unwrap();
+            assert_eq!(vectors.len(), 150);
+            for (n, vector) in vectors.iter().enumerate() {
+                // An empty text is sent as a blank.
+                assert!((vector[0] / vector[1] - n.max(1) as f32).abs() < 1e-3, "{n}: {vector:?}");
+                assert!((vector[0].hypot(vector[1]) - 1.0).abs() < 1e-5);
+            }
+            assert_eq!(server.seen().last().unwrap().line, line);
+        }
+        assert_eq!(server.seen().len(), 15, "150 texts are three requests");
+        let found = tokio::task::spawn_blocking(move || {
+            discover_dimensions(&endpoint(server.url(), Api::OpenAi), None)
+        });
+        assert_eq!(found.await.unwrap(), Ok(2));
+    }
+
+    #[tokio::test]
+    async fn the_key_is_sent_and_not_shown() {
+        let server = HttpServer::start(|request| match request.header("authorization") {
+            Some("Bearer secret") => vectors(request),
+            _ => reply(401, &[], b"who are you?"),
+        });
+        let with = |key: Option<&str>| {
+            let mut endpoint = endpoint(server.url(), Api::OpenAi);
+            endpoint.key_env = Some("THE_KEY".into());
+            EndpointEmbedder::new("server", endpoint, 2, key.map(|key| ApiKey::new(key.into())))
+        };
+        assert!(query(&with(Some("secret"))).await.is_ok());
+        for wrong in [None, Some("other")] {
+            let error = passage(&with(wrong)).await.unwrap_err();
+            let EmbedError::Refused(said) = &error else { panic!("{error}") };
+            assert!(said.contains("401") && said.contains("THE_KEY") && !said.contains("other"), "{said}");
+        }
+        assert_eq!(server.seen().len(), 3, "what is refused is not repeated");
+        assert_eq!(format!("{:?}", ApiKey::new("secret".into())), "ApiKey(…)");
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_repeated_for_passages() {
+        let failures = AtomicUsize::new(0);
+        let server = HttpServer::start(move |request| match failures.fetch_add(1, SeqCst) {
+            0 => reply(500, &[], b"busy"),
+            1 => Vec::new(),
+            _ => vectors(request),
+        });
+        let embedder = embedder(server.url(), Api::OpenAi, PATIENCE);
+        assert!(passage(&embedder).await.is_ok());
+        assert_eq!(server.seen().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_slow_does_not_keep_a_query() {
+        let server = HttpServer::start(|request| {
+            std::thread::sleep(Duration::from_secs(2));
+            vectors(request)
+        });
+        let embedder = embedder(server.url(), Api::OpenAi, PATIENCE);
+        assert!(matches!(query(&embedder).await, Err(EmbedError::Unreachable(_))));
+        assert_eq!(server.seen().len(), 1, "a query is not repeated");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_vector_is_refused() {
+        for answer in [
+            "garbage",
+            "{}",
+            r#"{"data": []}"#,
+            r#"{"data": [{"index": 1, "embedding": [1, 2]}]}"#,
+            r#"{"data": [{"index": 0, "embedding": [1, 2, 3]}]}"#,
+            r#"{"data": [{"index": 0, "embedding": []}]}"#,
+            r#"{"data": [{"index": 0, "embedding": [0, 0]}]}"#,
+            r#"{"data": [{"index": 0, "embedding": [null, 1]}]}"#,
+            r#"{"data": [{"index": 0, "embedding": [1e39, 1]}]}"#,
+            r#"{"data": [{"index": 0, "embedding": [1, 2]}, {"index": 0, "embedding": [1, 2]}]}"#,
+        ] {
+            let server = HttpServer::start(move |_| reply(200, &[], answer.as_bytes()));
+            let embedder = embedder(server.url(), Api::OpenAi, PATIENCE);
+            let error = passage(&embedder).await.unwrap_err();
+            assert!(matches!(error, EmbedError::Refused(_)), "{answer}: {error}");
+            assert_eq!(server.seen().len(), 1, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_fails_again_and_again_is_left_alone_for_a_while() {
+        let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let theirs = Arc::clone(&broken);
+        let server =
+            HttpServer::start(
+                move |request| {
+                    if theirs.load(SeqCst) { reply(503, &[], b"") } else { vectors(request) }
+                },
+            );
+        let embedder = embedder(server.url(), Api::OpenAi, PATIENCE);
+        for _ in 0..2 * BREAKER_FAILURES_MAX {
+            assert!(matches!(query(&embedder).await, Err(EmbedError::Unreachable(_))));
+        }
+        assert_eq!(server.seen().len(), BREAKER_FAILURES_MAX as usize);
+        assert_eq!(embedder.breaker(), BreakerState::Open);
+        // One that rests for no time tries at once, and closes when the server is well.
+        let patience = Patience { rest: Duration::ZERO, ..PATIENCE };
+        let embedder = self::embedder(server.url(), Api::OpenAi, patience);
+        for _ in 0..BREAKER_FAILURES_MAX {
+            assert!(query(&embedder).await.is_err());
+        }
+        assert_eq!(embedder.breaker(), BreakerState::Open);
+        broken.store(false, SeqCst);
+        assert!(query(&embedder).await.is_ok());
+        assert_eq!(embedder.breaker(), BreakerState::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_unreachable() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let embedder = embedder(format!("http://{free}"), Api::Ollama, PATIENCE);
+        assert!(matches!(query(&embedder).await, Err(EmbedError::Unreachable(_))));
+        let nonsense = self::embedder("no url".into(), Api::Ollama, PATIENCE);
+        assert!(query(&nonsense).await.is_err());
+    }
+
+    #[test]
+    fn the_space_is_that_of_the_servers_model() {
+        let space = |url: &str| embedder(url.into(), Api::OpenAi, PATIENCE).space().clone();
+        assert_eq!(space("http://a"), space("http://a"));
+        assert_ne!(space("http://a"), space("http://b"));
     }
 }

@@ -183,13 +183,17 @@ impl Library {
     /// # Errors
     /// If there is no such model, or it cannot be written down.
     pub fn put_in_use(&self, name: Option<&ModelName>) -> Result<(), LibraryError> {
+        if let Some(name) = name {
+            self.get(name)?;
+        }
         let _lock = self.lock()?;
+        self.note_in_use(name)
+    }
+
+    fn note_in_use(&self, name: Option<&ModelName>) -> Result<(), LibraryError> {
         let path = self.dir.join(IN_USE_FILE);
         let done = match name {
-            Some(name) => {
-                self.get(name)?;
-                write_atomically(&path, name.as_ref().as_bytes())
-            }
+            Some(name) => write_atomically(&path, name.as_ref().as_bytes()),
             None => if_there(fs::remove_file(&path)),
         };
         done.map_err(io_error(&path))
@@ -316,17 +320,16 @@ impl Library {
     /// # Errors
     /// If there is no such model, it is in use, or it cannot be removed.
     pub fn remove(&self, name: &ModelName, force: bool) -> Result<(), LibraryError> {
-        let lock = self.lock()?;
         let dir = self.dir_of(name);
         if !dir.join(MANIFEST_FILE).exists() {
             return Err(LibraryError::Unknown(name.clone()));
         }
+        let _lock = self.lock()?;
         if self.in_use()?.as_ref() == Some(name) {
             if !force {
                 return Err(LibraryError::InUse(name.clone()));
             }
-            drop(lock);
-            self.put_in_use(None)?;
+            self.note_in_use(None)?;
         }
         // Gone at once; what the system then fails to delete is cleared away by the next pull.
         let trash = self.staging_dir(name);
@@ -496,4 +499,207 @@ fn place(from: &Path, to: &Path) -> Result<(), LibraryError> {
 /// What is not there need not be removed.
 fn if_there(removed: io::Result<()>) -> io::Result<()> {
     removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use testkit::http::{HttpServer, Request, reply, reply_file};
+
+    use super::*;
+    use crate::weights::WEIGHTS_FILE;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn name(text: &str) -> ModelName {
+        text.parse().unwrap()
+    }
+
+    fn library() -> (tempfile::TempDir, Library) {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::new(dir.path().join("data/models"));
+        (dir, library)
+    }
+
+    fn tiny_model(dir: &Path, seed: u64) -> PathBuf {
+        let model = dir.join(format!("tiny{seed}"));
+        testkit::model::write(&model, seed);
+        model
+    }
+
+    /// A hub with the files of a directory as the repository `owner/tiny`.
+    fn hub(files: PathBuf, cut: impl Fn(&str) -> Option<usize> + Send + Sync + 'static) -> HttpServer {
+        HttpServer::start(move |request: &Request| {
+            let path = request.line.strip_prefix("GET /owner/tiny/resolve/").unwrap_or_default();
+            let Some((revision, path)) = path.split_once('/') else { return reply(404, &[], b"") };
+            match fs::read(files.join(path)) {
+                Ok(_) if revision != "main" && revision != COMMIT => reply(404, &[], b""),
+                Ok(bytes) if path == "config.json" => {
+                    reply(200, &[("X-Repo-Commit", COMMIT.to_owned())], &bytes)
+                }
+                Ok(bytes) => reply_file(request, &bytes, cut(path)),
+                Err(_) => reply(404, &[], b""),
+            }
+        })
+    }
+
+    fn quiet() -> impl FnMut(crate::download::Progress<'_>) {
+        |_| {}
+    }
+
+    #[test]
+    fn a_model_is_pulled_pinned_and_used() {
+        let (dir, library) = library();
+        let hub = hub(tiny_model(dir.path(), 1), |_| None);
+        let mut seen = Vec::new();
+        let manifest = library
+            .pull("owner/tiny", &hub.url(), &mut |progress| {
+                seen.push((progress.file.to_owned(), progress.bytes))
+            })
+            .unwrap();
+        assert_eq!(manifest.dimensions, testkit::model::DIMENSIONS);
+        assert_eq!(manifest.files.len(), 3, "files that are optional may be missing");
+        let revision = COMMIT.to_owned();
+        assert_eq!(manifest.origin, Origin::Hub { repository: "owner/tiny".into(), revision });
+        assert!(seen.contains(&(WEIGHTS_FILE.to_owned(), manifest.files[2].bytes)), "{seen:?}");
+        assert_eq!(library.list().unwrap(), [manifest]);
+        assert_eq!(library.verify(&name("tiny")).unwrap(), []);
+        assert_eq!(library.in_use().unwrap(), None);
+        library.put_in_use(Some(&name("tiny"))).unwrap();
+        assert_eq!(library.in_use().unwrap(), Some(name("tiny")));
+        let requests = hub.seen();
+        assert!(requests[1..].iter().all(|request| request.line.contains(COMMIT)), "{requests:?}");
+    }
+
+    #[test]
+    fn a_download_that_is_cut_goes_on_where_it_was_cut() {
+        let (dir, library) = library();
+        let cuts = AtomicUsize::new(0);
+        let hub = hub(tiny_model(dir.path(), 1), move |path| {
+            (path == WEIGHTS_FILE && cuts.fetch_add(1, SeqCst) < 2).then_some(10_000)
+        });
+        let manifest = library.pull("owner/tiny", &hub.url(), &mut quiet()).unwrap();
+        let ranges: Vec<String> =
+            hub.seen().iter().filter_map(|request| request.header("range").map(str::to_owned)).collect();
+        assert_eq!(ranges, ["bytes=10000-", "bytes=20000-"]);
+        assert_eq!(library.verify(&manifest.name).unwrap(), []);
+    }
+
+    #[test]
+    fn nothing_shows_of_a_model_that_is_not_complete() {
+        let (dir, library) = library();
+        let hub = hub(tiny_model(dir.path(), 1), |path| (path == WEIGHTS_FILE).then_some(100));
+        let error = library.pull("owner/tiny", &hub.url(), &mut quiet()).unwrap_err().to_string();
+        assert!(error.contains(WEIGHTS_FILE), "{error}");
+        assert_eq!(library.list().unwrap(), []);
+        assert!(matches!(library.put_in_use(Some(&name("tiny"))), Err(LibraryError::Unknown(_))));
+        drop(hub);
+        // The next pull, of another process, needs only the rest.
+        let hub = self::hub(dir.path().join("tiny1"), |_| None);
+        library.pull("owner/tiny", &hub.url(), &mut quiet()).unwrap();
+        assert!(hub.seen().iter().any(|request| request.header("range") == Some("bytes=400-")));
+    }
+
+    #[test]
+    fn another_content_is_refused_until_the_model_is_removed() {
+        let (dir, library) = library();
+        let first = hub(tiny_model(dir.path(), 1), |_| None);
+        library.pull("owner/tiny", &first.url(), &mut quiet()).unwrap();
+        let other = hub(tiny_model(dir.path(), 2), |_| None);
+        library.pull("owner/tiny", &other.url(), &mut quiet()).unwrap();
+        assert!(other.seen().is_empty(), "nothing is missing");
+        let weights = library.dir_of(&name("tiny")).join(WEIGHTS_FILE);
+        let mut bytes = fs::read(&weights).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&weights, &bytes).unwrap();
+        let damages = library.verify(&name("tiny")).unwrap();
+        assert_eq!(damages[0].file, WEIGHTS_FILE);
+        let refused = library.pull("owner/tiny", &other.url(), &mut quiet());
+        assert!(matches!(refused, Err(LibraryError::WrongContents { .. })), "{refused:?}");
+        assert_eq!(library.list().unwrap().len(), 1, "what was there stays");
+        library.pull("owner/tiny", &first.url(), &mut quiet()).unwrap();
+        assert_eq!(library.verify(&name("tiny")).unwrap(), [], "it is mended");
+        library.remove(&name("tiny"), false).unwrap();
+        library.pull("owner/tiny", &other.url(), &mut quiet()).unwrap();
+    }
+
+    #[test]
+    fn a_known_model_must_have_the_contents_that_are_known() {
+        let (_dir, library) = library();
+        let hub = HttpServer::start(|request| {
+            assert!(request.line.starts_with("GET /sentence-transformers/all-MiniLM-L6-v2/resolve/"));
+            let length = KNOWN[0].files[0].1 as usize;
+            reply(200, &[], &vec![b' '; length])
+        });
+        for model in ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"] {
+            let error = library.pull(model, &hub.url(), &mut quiet()).unwrap_err();
+            assert!(matches!(error, LibraryError::WrongContents { .. }), "{error}");
+        }
+        assert_eq!(library.list().unwrap(), []);
+    }
+
+    #[test]
+    fn what_a_hub_says_instead_of_a_file_is_an_error() {
+        let (_dir, library) = library();
+        for (status, body) in [(200, &b"<html>"[..]), (200, b""), (404, b""), (401, b"")] {
+            let hub = HttpServer::start(move |_| reply(status, &[], body));
+            let error = library.pull("owner/tiny", &hub.url(), &mut quiet()).unwrap_err();
+            assert!(
+                matches!(error, LibraryError::Model(_) | LibraryError::Download { .. }),
+                "{status} {error}"
+            );
+        }
+        for bad in ["unknown", "owner/../x", "a/b/c", "/x", "x/", "", "owner/.x", "https://host/x"] {
+            assert!(
+                matches!(library.pull(bad, "http://[", &mut quiet()), Err(LibraryError::Name(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_is_copied_after_it_has_shown_that_it_works() {
+        let (dir, library) = library();
+        let from = tiny_model(dir.path(), 1);
+        let manifest = library.add(&from, None).unwrap();
+        assert_eq!(manifest.name, name("tiny1"));
+        assert!(matches!(library.add(&from, None), Err(LibraryError::Taken(_))));
+        let named = library.add(&from, Some(name("other"))).unwrap();
+        fs::remove_dir_all(&from).unwrap();
+        assert_eq!(library.verify(&named.name).unwrap(), [], "it is a copy");
+        let broken = tiny_model(dir.path(), 2);
+        fs::write(broken.join(WEIGHTS_FILE), "x").unwrap();
+        assert!(matches!(library.add(&broken, None), Err(LibraryError::Model(_))));
+        assert_eq!(library.list().unwrap().len(), 2);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(library.dir()), 0o700);
+            assert_eq!(mode(&library.dir_of(&named.name).join(WEIGHTS_FILE)), 0o600);
+        }
+    }
+
+    #[test]
+    fn the_model_in_use_is_not_removed_by_accident() {
+        let (dir, library) = library();
+        library.add(&tiny_model(dir.path(), 1), None).unwrap();
+        let tiny = name("tiny1");
+        library.put_in_use(Some(&tiny)).unwrap();
+        assert!(matches!(library.remove(&tiny, false), Err(LibraryError::InUse(_))));
+        library.remove(&tiny, true).unwrap();
+        assert_eq!((library.in_use().unwrap(), library.list().unwrap().len()), (None, 0));
+        assert!(matches!(library.remove(&tiny, true), Err(LibraryError::Unknown(_))));
+    }
+
+    #[test]
+    fn one_process_at_a_time_changes_it() {
+        let (dir, library) = library();
+        let held = library.lock().unwrap();
+        assert!(matches!(library.add(&tiny_model(dir.path(), 1), None), Err(LibraryError::Busy)));
+        drop(held);
+        library.add(&tiny_model(dir.path(), 1), None).unwrap();
+    }
 }

@@ -226,3 +226,65 @@ impl Loading {
         [CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE].map(|name| Stamp::of(&self.files.dir.join(name)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+
+    fn embedder(dir: &std::path::Path) -> LocalEmbedder {
+        testkit::model::write(dir, 1);
+        let fingerprints = Fingerprints::in_dir(&dir.join("library"));
+        let weights_sha256 = fingerprints.of(&dir.join(WEIGHTS_FILE)).unwrap();
+        let space = Space { name: "tiny@0".into(), dimensions: testkit::model::DIMENSIONS };
+        LocalEmbedder::new(Files { dir: dir.to_owned(), weights_sha256, fingerprints }, space)
+    }
+
+    #[tokio::test]
+    async fn texts_become_vectors_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let embedder = embedder(dir.path());
+        let texts: Vec<String> = (0..100).map(|n| "ab ".repeat(n % 9)).collect();
+        let expected = LocalModel::open(dir.path()).unwrap().encode(&texts);
+        for purpose in [Purpose::Query, Purpose::Passage] {
+            assert_eq!(embedder.embed(texts.clone(), purpose).await.unwrap(), expected);
+        }
+        assert!(embedder.embed(Vec::new(), Purpose::Query).await.unwrap().is_empty());
+        let many = vec![String::new(); CALL_TEXTS_MAX + 1];
+        assert!(matches!(embedder.embed(many, Purpose::Passage).await, Err(EmbedError::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn a_query_does_not_wait_for_all_passages() {
+        let dir = tempfile::tempdir().unwrap();
+        let embedder = Arc::new(embedder(dir.path()));
+        let done = Arc::new(AtomicBool::new(false));
+        let (theirs, finished) = (Arc::clone(&embedder), Arc::clone(&done));
+        let passages = tokio::spawn(async move {
+            let texts = vec!["a passage of a few words".to_owned(); CALL_TEXTS_MAX];
+            let vectors = theirs.embed(texts, Purpose::Passage).await;
+            finished.store(true, SeqCst);
+            vectors
+        });
+        // Given to the thread before the query is.
+        tokio::task::yield_now().await;
+        embedder.embed(vec!["a query".into()], Purpose::Query).await.unwrap();
+        assert!(!done.load(SeqCst), "the passages were still being worked on");
+        assert_eq!(passages.await.unwrap().unwrap().len(), CALL_TEXTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let embedder = embedder(dir.path());
+        for _ in 0..3 * CALLS_WAITING_MAX {
+            let work = embedder.embed(vec!["a passage".into(); CALL_TEXTS_MAX], Purpose::Passage);
+            // Polled once, which hands it over, then dropped.
+            let given_up = tokio::time::timeout(std::time::Duration::ZERO, work).await;
+            drop(given_up);
+        }
+        assert_eq!(embedder.embed(vec!["a".into()], Purpose::Passage).await.unwrap().len(), 1);
+    }
+}
