@@ -1,5 +1,10 @@
 //! The real all-MiniLM-L6-v2 against the reference: tokens from the Hugging Face tokenizers library, vectors from a
 //! BERT in numpy with double precision.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests: a panic is how they fail, and a skipped one says so"
+)]
 
 use std::path::PathBuf;
 
