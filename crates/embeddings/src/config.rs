@@ -1,7 +1,7 @@
 //! What the small files of a model say: sizes, pooling, how texts are prepared.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -210,7 +210,7 @@ fn read_json_if_there<T: DeserializeOwned>(dir: &Path, name: &'static str) -> Re
 
 /// The text of one of the small files.
 pub(crate) fn read_text(dir: &Path, name: &'static str) -> Result<String, ModelError> {
-    let file = File::open(dir.join(name)).map_err(|error| ModelError::new(name, error))?;
+    let file = open_file(dir, name)?;
     let mut text = String::new();
     let read = file.take(SMALL_FILE_BYTES_MAX + 1).read_to_string(&mut text);
     let length = read.map_err(|error| ModelError::new(name, error))? as u64;
@@ -218,4 +218,12 @@ pub(crate) fn read_text(dir: &Path, name: &'static str) -> Result<String, ModelE
         return Err(ModelError::new(name, format!("longer than {SMALL_FILE_BYTES_MAX} bytes")));
     }
     Ok(text)
+}
+
+/// Opens one of the files. Opening a pipe would wait for whoever writes to it, and a directory can be opened, too.
+pub(crate) fn open_file(dir: &Path, name: &'static str) -> Result<File, ModelError> {
+    let path = dir.join(name);
+    let open =
+        || if fs::metadata(&path)?.is_file() { File::open(&path) } else { Err(ErrorKind::NotFound.into()) };
+    open().map_err(|error: io::Error| ModelError::new(name, error))
 }

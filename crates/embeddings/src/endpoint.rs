@@ -1,6 +1,6 @@
 //! A server that embeds: OpenAI's interface, which many servers speak, or Ollama's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -87,7 +87,8 @@ pub struct EndpointEmbedder {
 
 /// What a request needs.
 struct Server {
-    agent: Agent,
+    /// Made when it is first needed.
+    agent: OnceLock<Agent>,
     url: String,
     endpoint: Endpoint,
     key: Option<ApiKey>,
@@ -241,7 +242,7 @@ impl Server {
             Api::OpenAi => format!("{}/v1/embeddings", base.strip_suffix("/v1").unwrap_or(base)),
             Api::Ollama => format!("{}/api/embed", base.strip_suffix("/api").unwrap_or(base)),
         };
-        Self { agent: http::agent(None), url, endpoint, key }
+        Self { agent: OnceLock::new(), url, endpoint, key }
     }
 
     fn embed(
@@ -278,7 +279,8 @@ impl Server {
 
     fn post(&self, body: &str, timeout: Duration) -> Result<Vec<u8>, EmbedError> {
         let unreachable = |error: ureq::Error| EmbedError::Unreachable(format!("{}: {error}", self.url));
-        let mut request = self.agent.post(&self.url).header("content-type", "application/json");
+        let agent = self.agent.get_or_init(|| http::agent(None));
+        let mut request = agent.post(&self.url).header("content-type", "application/json");
         if let Some(ApiKey(key)) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }

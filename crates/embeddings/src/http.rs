@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::limits::CONNECT_TIMEOUT;
 
-/// A client that trusts whom the platform trusts and answers every status, also those that mean a failure.
+/// A client that trusts the authorities that the system trusts, among them those of a company's proxy, and that gives
+/// every answer back, whatever its status. It takes some milliseconds to make.
 pub(crate) fn agent(read_timeout: Option<Duration>) -> Agent {
+    let found = rustls_native_certs::load_native_certs();
+    for error in found.errors {
+        tracing::warn!(%error, "failed to read certificates of the system");
+    }
+    let roots: RootCerts = found.certs.iter().map(|root| Certificate::from_der(root).to_owned()).into();
     let tls = TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
+        .root_certs(roots)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
     Agent::config_builder()

@@ -340,11 +340,20 @@ mod tests {
         let (rows, inputs, outputs) = (7, 37, 6);
         let (x, w, b) = (numbers(rows * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
         let layer = Linear { weight: &w, bias: &b };
-        let (mut wide, mut narrow) = (vec![0.0; rows * outputs], vec![0.0; rows * outputs]);
+        let mut wide = vec![0.0; rows * outputs];
         layer.apply(Arch::new(), &x, &mut wide);
-        Few { layer, rows, inputs, input: &x, output: &mut narrow }.with_simd(pulp::Scalar::new());
-        for (wide, narrow) in wide.iter().zip(&narrow) {
-            assert!((wide - narrow).abs() < 1e-5, "{wide} {narrow}");
+        let check = |name: &str, compute: &dyn Fn(Few<'_>)| {
+            let mut narrow = vec![0.0; rows * outputs];
+            compute(Few { layer, rows, inputs, input: &x, output: &mut narrow });
+            for (wide, narrow) in wide.iter().zip(&narrow) {
+                assert!((wide - narrow).abs() < 1e-5, "{name}: {wide} {narrow}");
+            }
+        };
+        check("none", &|few| few.with_simd(pulp::Scalar::new()));
+        #[cfg(target_arch = "x86_64")]
+        match pulp::x86::V3::try_new() {
+            Some(avx2) => check("AVX2", &|few| few.with_simd(avx2)),
+            None => eprintln!("SKIPPED: this processor has no AVX2"),
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! Nothing is copied: the pages are read when they are first used and shared by all processes that map the file.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 
+use crate::config::open_file;
 use crate::limits::HEADER_BYTES_MAX;
 use crate::model::ModelError;
 
@@ -45,11 +45,7 @@ pub(crate) struct Contents {
 impl Weights {
     /// Maps the weights of the model in `dir`.
     pub(crate) fn open(dir: &Path) -> Result<Self, ModelError> {
-        let file = File::open(dir.join(WEIGHTS_FILE)).map_err(wrong)?;
-        // A directory or a device can be opened, too, and not mapped.
-        if !file.metadata().map_err(wrong)?.is_file() {
-            return Err(wrong("it is no file"));
-        }
+        let file = open_file(dir, WEIGHTS_FILE)?;
         #[expect(unsafe_code, reason = "mapping a file is unsafe in itself")]
         // SAFETY: the library's files are replaced, never written in place. Numbers have no invalid values, so somebody
         // who changes the file all the same gets wrong vectors; one who truncates it ends this process by SIGBUS, which
