@@ -229,9 +229,6 @@ impl Loading {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
     use super::*;
 
     fn embedder(dir: &std::path::Path) -> LocalEmbedder {
@@ -256,27 +253,49 @@ mod tests {
         assert!(matches!(embedder.embed(many, Purpose::Passage).await, Err(EmbedError::Refused(_))));
     }
 
-    #[tokio::test]
-    async fn a_query_does_not_wait_for_all_passages() {
-        let dir = tempfile::tempdir().unwrap();
-        let embedder = Arc::new(embedder(dir.path()));
-        let done = Arc::new(AtomicBool::new(false));
-        let (theirs, finished) = (Arc::clone(&embedder), Arc::clone(&done));
-        let passages = tokio::spawn(async move {
-            let texts = vec!["a passage of a few words".to_owned(); CALL_TEXTS_MAX];
-            let vectors = theirs.embed(texts, Purpose::Passage).await;
-            finished.store(true, SeqCst);
-            vectors
-        });
-        // Given to the thread before the query is.
-        tokio::task::yield_now().await;
-        embedder.embed(vec!["a query".into()], Purpose::Query).await.unwrap();
-        assert!(!done.load(SeqCst), "the passages were still being worked on");
-        assert_eq!(passages.await.unwrap().unwrap().len(), CALL_TEXTS_MAX);
+    /// A worker that is driven by hand, and the ways to it.
+    fn worker(dir: &std::path::Path) -> (Worker, Lanes) {
+        let embedder = embedder(dir);
+        let (queries, queries_waiting) = mpsc::channel(1);
+        let (passages, passages_waiting) = mpsc::channel(1);
+        let loading = Loading::new(embedder.files, embedder.space.dimensions);
+        (
+            Worker { queries: queries_waiting, passages: passages_waiting, loading },
+            Lanes { queries, passages },
+        )
+    }
+
+    fn call(texts: usize) -> (Call, oneshot::Receiver<Vectors>) {
+        let (answer, answered) = oneshot::channel();
+        (Call { texts: vec!["a text of a few words".into(); texts], answer }, answered)
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_is_given_up() {
+    async fn a_query_that_comes_during_a_long_batch_is_answered_in_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut worker, lanes) = worker(dir.path());
+        let (query, mut query_answered) = call(1);
+        lanes.queries.send(query).await.unwrap();
+        let (passages, mut passages_answered) = call(CALL_TEXTS_MAX);
+        worker.answer_passages(passages);
+        assert_eq!(query_answered.try_recv().unwrap().unwrap().len(), 1);
+        assert_eq!(passages_answered.try_recv().unwrap().unwrap().len(), CALL_TEXTS_MAX);
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_is_not_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut worker, _lanes) = worker(dir.path());
+        for answer in [Worker::answer_query, Worker::answer_passages] {
+            let (call, answered) = call(1);
+            drop(answered);
+            answer(&mut worker, call);
+            assert!(matches!(worker.loading.state, State::Unloaded));
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_that_give_up_do_not_stop_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let embedder = embedder(dir.path());
         for _ in 0..3 * CALLS_WAITING_MAX {
