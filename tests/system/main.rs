@@ -13,6 +13,7 @@ mod durability;
 mod handshake;
 mod import;
 mod learning;
+mod model;
 mod server;
 mod storage;
 mod tool_list;

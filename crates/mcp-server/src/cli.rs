@@ -22,6 +22,7 @@ use crate::channel::Channel;
 use crate::config::Settings;
 use crate::import::{ImportReport, import};
 use crate::limits::SHUTDOWN_WAIT;
+use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
 use crate::server::Server;
 use crate::wire::answer::{Form, WireAnswer};
@@ -46,6 +47,16 @@ pub struct Cli {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     data_dir: Option<PathBuf>,
+    /// A model, or a directory of models, to use instead of what `memory-mcp model use` chose
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MEMORY_MCP_MODEL_DIR",
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    model_dir: Option<PathBuf>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
@@ -64,7 +75,8 @@ const EXAMPLES: &str = "Examples:
   memory-mcp demo                              see the memory work on real agent runs
   claude mcp add memory -- memory-mcp          connect Claude Code
   memory-mcp query \"flaky test in checkout\"    ask from the shell what an agent would be told
-  memory-mcp import jsonl runs.jsonl           bring in runs recorded elsewhere";
+  memory-mcp import jsonl runs.jsonl           bring in runs recorded elsewhere
+  memory-mcp model pull all-MiniLM-L6-v2       find what means the same in other words, too";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -91,6 +103,11 @@ enum Command {
     Import {
         #[command(subcommand)]
         format: ImportFormat,
+    },
+    /// Models that find what means the same in other words; without one, search is by words
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
     },
     /// Whether the memory works, and what it holds
     Health {
@@ -145,7 +162,7 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir)?;
+        let settings = Settings::new(self.data_dir, self.model_dir)?;
         match self.command {
             None => serve(&settings).await,
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
@@ -156,6 +173,7 @@ impl Cli {
             Some(Command::Import { format: ImportFormat::Jsonl { file } }) => {
                 import_file(&settings, file).await
             }
+            Some(Command::Model { command }) => model::run(command, &settings),
             Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
         }
     }

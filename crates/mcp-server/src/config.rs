@@ -9,6 +9,8 @@ use anyhow::Context;
 pub(crate) struct Settings {
     /// The directory that holds everything stored.
     pub(crate) data_dir: PathBuf,
+    /// A model, or a directory of models, that comes before what is chosen in the data directory.
+    pub(crate) model_dir: Option<PathBuf>,
 }
 
 impl Settings {
@@ -16,15 +18,16 @@ impl Settings {
     ///
     /// # Errors
     /// If no directory is given and the platform names none, as when there is no home directory.
-    pub(crate) fn new(data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn new(data_dir: Option<PathBuf>, model_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         // An empty variable is one that was not set: clients pass on what their configuration leaves blank.
-        let data_dir = match data_dir.filter(|dir| !dir.as_os_str().is_empty()) {
+        let named = |dir: &PathBuf| !dir.as_os_str().is_empty();
+        let data_dir = match data_dir.filter(named) {
             Some(dir) => dir,
             None => directories::ProjectDirs::from("", "", "memory-mcp")
                 .map(|dirs| dirs.data_dir().to_owned())
                 .context("failed to find a home directory; name a data directory with --data-dir or MEMORY_MCP_DATA_DIR")?,
         };
-        Ok(Self { data_dir })
+        Ok(Self { data_dir, model_dir: model_dir.filter(named) })
     }
 
     /// The database file.
@@ -35,6 +38,11 @@ impl Settings {
     /// The cache file, which may be deleted at any time.
     pub(crate) fn cache(&self) -> PathBuf {
         self.data_dir.join("cache.redb")
+    }
+
+    /// The directory of the models.
+    pub(crate) fn models(&self) -> PathBuf {
+        self.data_dir.join("models")
     }
 
     /// Creates the data directory, for its owner's eyes only.

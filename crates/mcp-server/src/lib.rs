@@ -12,6 +12,7 @@ mod demo;
 mod fault;
 mod import;
 pub mod limits;
+mod model;
 mod operator;
 mod server;
 mod telemetry;

@@ -1,11 +1,14 @@
 //! What the tests of the other crates share: an [`InMemoryStore`], the [contract](mod@contract) that it and every other store
-//! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, and [builders](episode) for episodes.
+//! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, [builders](episode) for episodes, a tiny
+//! [sentence encoder](model) and an [HTTP server](http) on 127.0.0.1.
 #![expect(clippy::expect_used, reason = "a library for tests: a panic is how they fail")]
 
 pub mod contract;
 pub mod episode;
 mod failing;
+pub mod http;
 mod in_memory;
+pub mod model;
 mod source;
 
 pub use failing::{FailingStore, Moment};

@@ -1,6 +1,7 @@
-//! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`.
+//! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`.
 
 mod bench;
+mod bench_model;
 mod generate;
 
 use std::path::PathBuf;
@@ -20,12 +21,18 @@ enum Task {
         /// JSONL files to import instead of the runs of the demo
         files: Vec<PathBuf>,
     },
+    /// Measures a sentence encoder on one thread; to be run with `cargo run --release -p xtask -- bench-model DIR`
+    BenchModel {
+        /// The directory of the model
+        dir: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Generate { check } => generate::run(check),
         Task::Bench { files } => bench::run(&files),
+        Task::BenchModel { dir } => bench_model::run(&dir),
     }
 }
 

@@ -1,0 +1,34 @@
+//! Texts to vectors, so that what means the same is found whatever its words.
+//!
+//! A model is data that the user adds, never part of the program: a sentence encoder that runs here on the CPU
+//! ([`LocalModel`]), or a server ([`Endpoint`]). The [`Library`] keeps them in the data directory; [`Active`] finds the
+//! one in use and opens it behind the port [`Embedder`](memory_core::port::Embedder).
+
+mod active;
+mod bert;
+mod breaker;
+mod catalog;
+mod config;
+mod download;
+mod endpoint;
+mod fingerprint;
+mod http;
+mod kernel;
+mod library;
+pub mod limits;
+mod local;
+mod manifest;
+mod model;
+mod store_file;
+mod weights;
+mod wordpiece;
+
+pub use active::Active;
+pub use breaker::{Breaker, BreakerState};
+pub use catalog::HUB;
+pub use download::{OnProgress, Progress};
+pub use endpoint::{Api, ApiKey, Endpoint, EndpointEmbedder};
+pub use library::{Damage, Library, LibraryError};
+pub use local::LocalEmbedder;
+pub use manifest::{FileRecord, Manifest, ModelName, Origin};
+pub use model::{LocalModel, ModelError};
