@@ -39,15 +39,6 @@ impl Wanted {
         Some(product[0] as f32 * scale * self.scale)
     }
 
-    /// How many bytes of vectors would be read to compare those that are admitted.
-    pub(crate) fn bytes(&self, segment: &Segment, admitted: &Admitted) -> usize {
-        if segment.space() != Some(&self.space) {
-            return 0;
-        }
-        let rows = admitted.passages.iter().map(|passages| segment.rows_of(passages.clone()).len());
-        rows.sum::<usize>() * self.values.len()
-    }
-
     /// Offers every admitted passage that has a vector.
     pub(crate) fn scan(&self, segment: &Segment, admitted: &Admitted, part: u32, best: &mut Best) {
         if segment.space() != Some(&self.space) {

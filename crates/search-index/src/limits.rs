@@ -7,8 +7,12 @@ use std::time::Duration;
 pub(crate) struct Limits {
     /// Documents in memory after which they are written to a file.
     pub(crate) tail_documents_max: u64,
-    /// Documents that are read from the corpus and made into one segment at a time.
+    /// Documents in memory from which on closing writes them to a file; fewer are read again sooner than that.
+    pub(crate) closing_documents_min: u64,
+    /// Documents that are made into one segment at a time when the index is made anew.
     pub(crate) chunk_documents: usize,
+    /// Passages of which the same holds.
+    pub(crate) chunk_passages: usize,
     /// How many segments of about one size there may be; that many are merged into one.
     pub(crate) merge_factor: usize,
     /// Changes that are caught up with one by one, whatever the index holds. With more than this and more than half as
@@ -30,7 +34,9 @@ impl Limits {
     /// What a running program keeps to.
     pub(crate) const STANDARD: Self = Self {
         tail_documents_max: 512,
+        closing_documents_min: 64,
         chunk_documents: 4_096,
+        chunk_passages: 16_384,
         merge_factor: 8,
         changes_max: 8_192,
         inline_passages_max: 2_000,
@@ -41,6 +47,8 @@ impl Limits {
     };
 }
 
+/// Entries that are fetched from the corpus at a time.
+pub(crate) const ENTRIES_PAGE_MAX: usize = 256;
 /// Changes that are fetched at a time.
 pub(crate) const CHANGES_PAGE_MAX: usize = 1_024;
 /// Most passages proposed by words and by vectors, each.

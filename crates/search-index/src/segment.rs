@@ -109,11 +109,6 @@ impl Segment {
         self.contents.crc
     }
 
-    /// Its size.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.all().len() as u64
-    }
-
     pub(crate) fn section(&self, section: Section) -> &[u8] {
         self.bytes.all().get(self.contents.range(section)).unwrap_or_default()
     }

@@ -84,13 +84,15 @@ pub(crate) struct State {
     pub(crate) is_ready: bool,
     /// The `change_seq` up to which it is true.
     pub(crate) seq: u64,
+    /// The `change_seq` up to which the segments in files are true, but for what later changes made of no account.
+    pub(crate) filed_seq: u64,
     /// The space whose vectors it was given.
     pub(crate) space: Option<Space>,
     /// The segments: those in files, then those in memory.
     pub(crate) slots: Vec<Slot>,
     /// The number of the manifest that lists those in files.
     pub(crate) generation: u64,
-    /// Where the next segment begins that memory merges make; see `append`.
+    /// Sums over what counts.
     pub(crate) totals: Totals,
 }
 
@@ -178,7 +180,7 @@ impl State {
 }
 
 /// The last of each thing.
-fn distinct(entries: Vec<Entry>) -> Vec<Entry> {
+pub(crate) fn distinct(entries: Vec<Entry>) -> Vec<Entry> {
     let last: HashMap<Found, Entry> = entries.into_iter().map(|entry| (entry.found, entry)).collect();
     last.into_values().collect()
 }
