@@ -144,7 +144,11 @@ async fn build(notes: Arc<Notes>, directory: &str) {
     index.candidates(query(0, None, Filter::default())).await.expect("candidates");
     let all = ms(start.elapsed());
     println!("  built in {:.0} ms, of which making up the notes took about {making:.0} ms", all);
-    println!("  {:.1} MB on disk, peak {:.0} MB", index.status().disk_bytes as f64 / 1e6, resident_mb("VmHWM:"));
+    println!(
+        "  {:.1} MB on disk, peak {:.0} MB",
+        index.status().disk_bytes as f64 / 1e6,
+        resident_mb("VmHWM:")
+    );
 }
 
 async fn open(notes: Arc<Notes>, directory: &str) {
@@ -179,8 +183,7 @@ async fn open(notes: Arc<Notes>, directory: &str) {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words_only = arguments.iter().any(|argument| argument == "--words-only");
-    let space =
-        (!words_only).then(|| Space { name: "made up".into(), dimensions: DIMENSIONS });
+    let space = (!words_only).then(|| Space { name: "made up".into(), dimensions: DIMENSIONS });
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let [what, directory, count, ..] = arguments.as_slice()
         && (what == "build" || what == "open")

@@ -163,3 +163,68 @@ fn beyond(part: &Part<'_>, range: Range<u32>, from: Rank, bound: Option<Rank>, w
     }
     if way == Way::On { low..range.end } else { range.start..low }
 }
+
+#[cfg(test)]
+mod tests {
+    use memory_core::search::{Candidates, Entry};
+
+    use crate::fixture::*;
+
+    /// Turn `n` of a conversation: words that stay for a while, and a word of its own.
+    fn turn(n: u128) -> Entry {
+        entry(n, &format!("turn{n} topic{} subject{} more{}", n / 5, n / 8, n / 6))
+    }
+
+    /// The ids at these distances from the turn `n`, by their words.
+    fn around(candidates: &Candidates, n: u128) -> Vec<(i8, f32)> {
+        let found = candidates.proposed.iter().find(|candidate| candidate.found == note(n)).unwrap();
+        found.neighbours.iter().map(|near| (near.distance, near.fit.lexical)).collect()
+    }
+
+    fn has_neighbours(index: &crate::SearchIndex, n: u128) {
+        let (before, after) = (format!("turn{}", n - 2), format!("turn{}", n + 1));
+        let candidates = ask(index, &asked(&format!("turn{n} {before} {after}")));
+        let near = around(&candidates, n);
+        let is_there: Vec<(i8, bool)> =
+            near.iter().map(|(distance, lexical)| (*distance, *lexical > 0.0)).collect();
+        assert_eq!(is_there, [(-2, true), (-1, false), (1, true), (2, false)], "around {n}");
+        assert!(
+            candidates.proposed.iter().any(|candidate| candidate.found == note(n + 2)),
+            "proposed beside"
+        );
+    }
+
+    #[test]
+    fn turns_have_neighbours_across_segments_and_after_changes() {
+        let bench = Bench::new();
+        let index = bench.open();
+        for n in 1..=120 {
+            bench.store.put(turn(n));
+            ask(&index, &asked("turn1"));
+        }
+        settle(&index);
+        assert!(index.status().segments > 1);
+        (10..110).for_each(|n| has_neighbours(&index, n));
+        // As when their vectors arrive.
+        for n in (20..60).chain([75]) {
+            bench.store.put(turn(n));
+            ask(&index, &asked("turn1"));
+        }
+        (10..110).for_each(|n| has_neighbours(&index, n));
+        bench.store.delete(note(80));
+        let candidates = ask(&index, &asked("turn79 turn81"));
+        assert!(around(&candidates, 79).iter().any(|near| near.0 == 1 && near.1 > 0.0), "81 follows 79 now");
+    }
+
+    #[test]
+    fn facts_have_none() {
+        let bench = Bench::new();
+        let index = bench.open();
+        let mut random = fastrand::Rng::with_seed(3);
+        for n in 1..=100 {
+            let words: Vec<String> = (0..6).map(|_| format!("word{}", random.u8(0..60))).collect();
+            bench.store.put(entry(n, &format!("fact{n} {}", words.join(" "))));
+        }
+        assert_eq!(around(&ask(&index, &asked("fact50")), 50), []);
+    }
+}

@@ -33,7 +33,11 @@ impl Shared {
                 continue;
             }
             if standing.seq < state.seq {
-                tracing::warn!(from = state.seq, now = standing.seq, "the store is older than its search index");
+                tracing::warn!(
+                    from = state.seq,
+                    now = standing.seq,
+                    "the store is older than its search index"
+                );
                 self.invalidate(&state);
                 continue;
             }
@@ -78,11 +82,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn entries(
-        &self,
-        found: &HashSet<Found>,
-        space: Option<&Space>,
-    ) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(&self, found: &HashSet<Found>, space: Option<&Space>) -> Result<Vec<Entry>, StoreError> {
         let mut found: Vec<Found> = found.iter().copied().collect();
         found.sort_unstable();
         let mut entries = Vec::new();
@@ -105,5 +105,89 @@ impl Shared {
         let attempt = attempts.wait_for(|attempts| attempts.count > before).await;
         let failure = attempt.map_or(None, |attempts| attempts.failure.clone());
         failure.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memory_core::search::SearchIndex as _;
+
+    use super::*;
+    use crate::fixture::*;
+
+    #[test]
+    fn everything_committed_before_is_found_and_what_is_gone_is_not() {
+        let bench = Bench::new();
+        let (index, other) = (bench.open(), bench.open_in_memory());
+        for index in [&index, &other] {
+            bench.store.put(entry(1, "deploy the server"));
+            bench.store.put(entry(2, "deploy the cache"));
+            assert_eq!(ids(index, "deploy"), [1, 2]);
+            bench.store.put(entry(2, "drop the cache"));
+            assert_eq!(ids(index, "deploy"), [1]);
+            bench.store.delete(note(1));
+            assert_eq!(ids(index, "deploy"), [0; 0]);
+            assert_eq!(ids(index, "drop"), [2]);
+        }
+    }
+
+    #[test]
+    fn a_failing_store_fails_the_search_and_nothing_else() {
+        let bench = Bench::new();
+        bench.store.put(entry(1, "deploy"));
+        let index = bench.open();
+        for _ in 0..2 {
+            bench.store.contents().fails = true;
+            assert_eq!(block_on(index.candidates(asked("deploy"))), Err(StoreError::Busy));
+            bench.store.contents().fails = false;
+            assert_eq!(ids(&index, "deploy"), [1]);
+        }
+    }
+
+    #[test]
+    fn many_changes_at_once_are_read_as_pages() {
+        let bench = Bench::new();
+        let index = bench.open();
+        assert_eq!(ids(&index, "deploy"), [0; 0]);
+        (1..=100).for_each(|id| bench.store.put(entry(id, "deploy")));
+        let before = bench.store.contents().pages;
+        assert_eq!(ask(&index, &asked("deploy")).documents, 100);
+        assert!(bench.store.contents().pages > before);
+    }
+
+    #[test]
+    fn a_new_space_serves_once_the_vectors_are_there() {
+        let mut bench = Bench::new();
+        bench.limits.inline_rebuild_documents_max = 3;
+        let with_vector = |id: u128| {
+            let mut entry = entry(id, "deploy");
+            entry.vectors = vec![Some(vector([id as i8, 1, 0, 0]))];
+            entry
+        };
+        (1..=20).for_each(|id| bench.store.put(with_vector(id)));
+        let index = bench.open();
+        let mut search = asked("deploy");
+        search.vector = Some((space("one"), vector([1, 1, 0, 0])));
+        let dense = || ask(&index, &search).proposed.iter().filter(|one| one.fit.dense.is_some()).count();
+        assert_eq!(dense(), 0, "no space serves yet");
+        bench.store.contents().space = Some(space("one"));
+        assert_eq!(ask(&index, &search).documents, 20, "words are enough until then");
+        settle(&index);
+        assert!(dense() >= 10);
+        bench.store.contents().space = Some(space("two"));
+        assert_eq!(dense(), 0, "vectors of another space are not compared");
+    }
+
+    #[test]
+    fn searches_at_once_see_the_same() {
+        let bench = Bench::new();
+        let index = bench.open();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for id in 1..=60 {
+            bench.store.put(entry(id, "deploy"));
+            let searches = (0..8).map(|_| index.candidates(asked("deploy")));
+            let answers = runtime.block_on(futures::future::join_all(searches));
+            answers.into_iter().for_each(|answer| assert_eq!(answer.unwrap().documents, id as u64));
+        }
     }
 }

@@ -109,10 +109,11 @@ impl Keeper<'_> {
     // Making it anew.
 
     fn build_if_needed(&self) {
-        let result = self.block_on(self.shared.corpus.standing()).map_err(Failure::from).and_then(|standing| {
-            let state = self.shared.state();
-            if state.is_ready && state.space == standing.space { Ok(()) } else { self.build(&standing) }
-        });
+        let result =
+            self.block_on(self.shared.corpus.standing()).map_err(Failure::from).and_then(|standing| {
+                let state = self.shared.state();
+                if state.is_ready && state.space == standing.space { Ok(()) } else { self.build(&standing) }
+            });
         if let Err(failure) = &result {
             self.failed("build", failure);
         }
@@ -151,7 +152,13 @@ impl Keeper<'_> {
             }
         }
         let slots = chunks.finish(standing)?;
-        let state = State { is_ready: true, seq: standing.seq, space: standing.space.clone(), slots, ..State::default() };
+        let state = State {
+            is_ready: true,
+            seq: standing.seq,
+            space: standing.space.clone(),
+            slots,
+            ..State::default()
+        };
         self.built(state, lock.as_ref());
         Ok(())
     }
@@ -162,9 +169,10 @@ impl Keeper<'_> {
         state.filed_seq = state.seq;
         state.generation = old.generation;
         let published = match (&self.shared.place, lock) {
-            (Some(place), Some(lock)) if state.slots.iter().all(|slot| slot.file.is_some()) => {
-                self.publish(place, lock, &state).inspect_err(|failure| self.disk_failed("write", failure)).ok()
-            }
+            (Some(place), Some(lock)) if state.slots.iter().all(|slot| slot.file.is_some()) => self
+                .publish(place, lock, &state)
+                .inspect_err(|failure| self.disk_failed("write", failure))
+                .ok(),
             _ => None,
         };
         state.generation = published.unwrap_or(state.generation);
@@ -278,7 +286,13 @@ impl Keeper<'_> {
         result
     }
 
-    fn flush_sealed(&self, place: &Place, lock: &Lock, stop: &AtomicBool, sealed: &State) -> Result<(), Failure> {
+    fn flush_sealed(
+        &self,
+        place: &Place,
+        lock: &Lock,
+        stop: &AtomicBool,
+        sealed: &State,
+    ) -> Result<(), Failure> {
         let tail: Vec<&Slot> = sealed.slots.iter().filter(|slot| slot.sealed).collect();
         let merged = Merged::new(inputs(&tail), sealed.space.clone(), stop);
         let mut filed = sealed.clone();
@@ -312,7 +326,9 @@ impl Keeper<'_> {
             return Some(vec![slot.segment.clone()]);
         }
         let level = |slot: &Slot| making.level(slot.segment.documents());
-        let full = slots().map(level).find(|of| slots().filter(|slot| level(slot) == *of).count() >= making.merge_factor)?;
+        let full = slots()
+            .map(level)
+            .find(|of| slots().filter(|slot| level(slot) == *of).count() >= making.merge_factor)?;
         Some(slots().filter(|slot| level(slot) == full).map(|slot| slot.segment.clone()).collect())
     }
 
@@ -382,7 +398,10 @@ impl Keeper<'_> {
             let mut new = new.clone();
             for slot in next.slots.iter().filter(|slot| is_old(slot)) {
                 let dead = slot.dead.bits.within(0..slot.segment.documents());
-                new.kill(dead.map(|document| slot.segment.found(document)).filter(|found| !lives(&next, *found, &is_old)));
+                new.kill(
+                    dead.map(|document| slot.segment.found(document))
+                        .filter(|found| !lives(&next, *found, &is_old)),
+                );
             }
             next.slots.retain(|slot| !is_old(slot));
             next.slots.push(new);
@@ -422,9 +441,11 @@ enum Locked {
 
 /// Whether one of these slots has a living document of a thing.
 fn lives(state: &State, found: memory_core::retrieve::Found, among: &impl Fn(&Slot) -> bool) -> bool {
-    state.slots.iter().filter(|slot| among(slot)).any(|slot| {
-        slot.segment.find(found).is_some_and(|document| !slot.dead.bits.has(document))
-    })
+    state
+        .slots
+        .iter()
+        .filter(|slot| among(slot))
+        .any(|slot| slot.segment.find(found).is_some_and(|document| !slot.dead.bits.has(document)))
 }
 
 fn inputs(slots: &[&Slot]) -> Vec<Input> {
@@ -525,9 +546,10 @@ impl Chunks<'_> {
 
     fn slot(&mut self, material: &dyn Material, lasting: bool) -> Result<Slot, Failure> {
         if let Some(place) = self.place {
-            let created = place.free_number().map_err(Unreadable::from).and_then(|number| {
-                Ok(Slot::new(place.create(number, material, lasting)?, Some(number)))
-            });
+            let created = place
+                .free_number()
+                .map_err(Unreadable::from)
+                .and_then(|number| Ok(Slot::new(place.create(number, material, lasting)?, Some(number))));
             match created {
                 Ok(slot) => return Ok(slot),
                 Err(error) => {
@@ -543,4 +565,273 @@ impl Chunks<'_> {
 /// Asks for what a larger tail calls for.
 pub(crate) fn tidy(shared: &Shared) {
     shared.ask(Wants { tidy: true, ..Wants::default() });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use memory_core::search::{Search, SearchIndex as _};
+
+    use super::*;
+    use crate::fixture::*;
+    use crate::{Backing, SearchIndex, reference};
+
+    const WORDS: &str = "deploy server cache index";
+
+    fn filled(documents: u128) -> Bench {
+        let bench = Bench::new();
+        (1..=documents).for_each(|id| bench.store.put(entry(id, &format!("deploy server number{id}"))));
+        bench
+    }
+
+    fn is_right(bench: &Bench, index: &SearchIndex) {
+        for search in [asked(WORDS), Search { limit: 50, ..asked("number3 server") }] {
+            let candidates = ask(index, &search);
+            reference::check(&bench.store.contents(), &search, &candidates);
+        }
+    }
+
+    /// As if the process had ended there and then.
+    fn copied(bench: &Bench) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let files = fs::read_dir(bench.path()).unwrap().map(|file| file.unwrap().path());
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_opened_and_not_made_anew() {
+        let bench = filled(40);
+        is_right(&bench, &bench.open());
+        let pages = bench.store.contents().pages;
+        bench.store.put(entry(41, "deploy once more"));
+        let index = bench.open();
+        is_right(&bench, &index);
+        assert_eq!(bench.store.contents().pages, pages);
+        assert_eq!(index.status().documents, 41);
+        assert_eq!(index.status().backing, Backing::Files);
+    }
+
+    #[test]
+    fn many_changes_leave_few_segments_and_no_other_files() {
+        let bench = Bench::new();
+        let index = bench.open();
+        for id in 1..=200 {
+            bench.store.put(entry(1 + id % 150, &format!("deploy server number{id}")));
+            is_right(&bench, &index);
+        }
+        settle(&index);
+        let status = index.status();
+        assert!(status.segments < 14, "{} segments", status.segments);
+        assert!(status.tail_documents < 3 * LIMITS.tail_documents_max, "{status:?}");
+        assert!(bench.segments().len() < 9, "{:?}", bench.segments());
+        assert_eq!(status.last_error, None);
+    }
+
+    #[test]
+    fn at_whatever_point_a_process_ends_another_goes_on() {
+        let bench = filled(30);
+        let index = bench.open();
+        let mut images = Vec::new();
+        for id in 31..=90 {
+            bench.store.put(entry(id % 70, &format!("deploy server number{id}")));
+            ask(&index, &asked(WORDS));
+            if id % 10 == 0 {
+                settle(&index);
+            }
+            images.push(copied(&bench));
+        }
+        drop(index);
+        for image in images {
+            fs::remove_dir_all(bench.path()).unwrap();
+            fs::create_dir(bench.path()).unwrap();
+            fs::write(bench.path().join("seg-1-00000000000000ff"), "left behind").unwrap();
+            fs::write(bench.path().join("seg-1-00000000000000fe.unfinished"), "left behind").unwrap();
+            image.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+            is_right(&bench, &bench.open());
+        }
+    }
+
+    #[test]
+    fn leftovers_are_removed_by_the_next_to_write() {
+        let bench = filled(30);
+        is_right(&bench, &bench.open());
+        for name in ["seg-1-00000000000000ff", "seg-1-00000000000000fe.unfinished", "manifest-1.unfinished"] {
+            fs::write(bench.path().join(name), "left behind").unwrap();
+        }
+        let index = bench.open();
+        (100..110).for_each(|id| bench.store.put(entry(id, "deploy")));
+        is_right(&bench, &index);
+        settle(&index);
+        let listed = index.shared.state().slots.iter().filter(|slot| slot.file.is_some()).count();
+        assert_eq!(bench.segments().len(), listed);
+        assert!(!bench.path().join("manifest-1.unfinished").exists());
+    }
+
+    #[test]
+    fn damage_anywhere_is_survived() {
+        let bench = filled(24);
+        is_right(&bench, &bench.open());
+        let image = copied(&bench);
+        let damaged = |damage: &dyn Fn(&Path, &mut Vec<u8>)| {
+            for (path, bytes) in &image {
+                let mut bytes = bytes.clone();
+                damage(path, &mut bytes);
+                // As a new file: the old one may be mapped.
+                fs::remove_file(path).ok();
+                fs::write(path, bytes).unwrap();
+            }
+            let index = bench.open();
+            let mut search = asked("deploy server number3 nomber4 number");
+            search.vector = Some((space("one"), vector([1, 2, 3, 4])));
+            // Wrong candidates may come of it, no failure and no panic.
+            block_on(index.candidates(search)).unwrap();
+            (100..109).for_each(|id| bench.store.put(entry(id, "deploy")));
+            block_on(index.candidates(asked(WORDS))).unwrap();
+            settle(&index);
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..150 {
+            let (place, change) = (random.usize(..), random.u8(1..));
+            damaged(&|_, bytes| {
+                if !bytes.is_empty() {
+                    let place = place % bytes.len();
+                    bytes[place] ^= change;
+                }
+            });
+        }
+        for _ in 0..30 {
+            let length = random.usize(..);
+            damaged(&|_, bytes| bytes.truncate(length % (bytes.len() + 1)));
+        }
+        let is_segment = |path: &Path| path.to_string_lossy().contains("seg-");
+        damaged(&|path, bytes| {
+            if is_segment(path) {
+                bytes.clear()
+            }
+        });
+        damaged(&|path, bytes| {
+            if !is_segment(path) {
+                bytes.clear()
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_merged_but_made_anew() {
+        let bench = filled(24);
+        is_right(&bench, &bench.open());
+        let path = &bench.segments()[0];
+        let mut bytes = fs::read(path).unwrap();
+        let word = bytes.windows(6).position(|bytes| bytes == b"server").unwrap();
+        bytes[word] = b'S';
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        let index = bench.open();
+        // Most of that segment is replaced, so that it is to be written again.
+        (1..=20).for_each(|id| bench.store.put(entry(id, "deploy server")));
+        ask(&index, &asked(WORDS));
+        settle(&index);
+        is_right(&bench, &index);
+    }
+
+    #[test]
+    fn another_stores_files_are_not_believed() {
+        let bench = filled(20);
+        is_right(&bench, &bench.open());
+        let other = filled(3);
+        let index = SearchIndex::open_within(LIMITS, Some(bench.path()), "other", other.store.clone());
+        is_right(&other, &index);
+        drop(index);
+        is_right(&bench, &bench.open());
+    }
+
+    #[test]
+    fn two_processes_share_the_files() {
+        let bench = filled(20);
+        let (one, two) = (bench.open(), bench.open());
+        is_right(&bench, &one);
+        is_right(&bench, &two);
+        assert!(two.shared.state().slots.iter().all(|slot| slot.file.is_some()));
+        let pages = bench.store.contents().pages;
+        for id in 21..=80 {
+            bench.store.put(entry(id, &format!("deploy server number{id}")));
+            is_right(&bench, &one);
+            if id % 3 == 0 {
+                is_right(&bench, &two);
+            }
+        }
+        settle(&one);
+        settle(&two);
+        is_right(&bench, &one);
+        is_right(&bench, &two);
+        assert_eq!(bench.store.contents().pages, pages, "neither was made anew");
+        assert_eq!((one.status().last_error, two.status().last_error), (None, None));
+    }
+
+    #[test]
+    fn while_another_process_writes_the_tail_stays_in_memory() {
+        let bench = filled(20);
+        let index = bench.open();
+        is_right(&bench, &index);
+        let place = Place::new(bench.path(), "store".into());
+        let lock = place.lock().unwrap().unwrap();
+        for id in 21..=60 {
+            bench.store.put(entry(id, "deploy"));
+            is_right(&bench, &index);
+        }
+        settle(&index);
+        assert!(index.status().tail_documents >= 40);
+        assert!(index.status().segments < 12, "{:?}", index.status());
+        drop(lock);
+        bench.store.put(entry(61, "deploy"));
+        is_right(&bench, &index);
+        settle(&index);
+        assert!(index.status().tail_documents < LIMITS.tail_documents_max, "{:?}", index.status());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_done_without() {
+        let bench = filled(30);
+        fs::write(bench.path(), "a file where the directory should be").unwrap();
+        let index = bench.open();
+        is_right(&bench, &index);
+        for id in 31..=80 {
+            bench.store.put(entry(id, "deploy"));
+            is_right(&bench, &index);
+        }
+        settle(&index);
+        assert!(matches!(index.status().backing, Backing::Unwritable(_)), "{:?}", index.status());
+        assert!(index.status().last_error.is_some());
+        assert!(index.status().segments < 12, "{:?}", index.status());
+    }
+
+    #[test]
+    fn removed_files_are_made_again() {
+        let bench = filled(30);
+        let index = bench.open();
+        is_right(&bench, &index);
+        fs::remove_dir_all(bench.path()).unwrap();
+        (31..=40).for_each(|id| bench.store.put(entry(id, "deploy")));
+        is_right(&bench, &index);
+        settle(&index);
+        is_right(&bench, &index);
+        settle(&index);
+        drop(index);
+        let pages = bench.store.contents().pages;
+        is_right(&bench, &bench.open());
+        assert_eq!(bench.store.contents().pages, pages);
+    }
+
+    #[test]
+    fn closing_keeps_a_tail_that_is_worth_it() {
+        let bench = filled(20);
+        let index = bench.open();
+        is_right(&bench, &index);
+        (21..=24).for_each(|id| bench.store.put(entry(id, "deploy")));
+        is_right(&bench, &index);
+        drop(index);
+        let index = bench.open();
+        assert_eq!((index.status().seq, index.status().documents), (24, 24));
+    }
 }

@@ -206,12 +206,7 @@ impl Place {
         self.put(&self.manifest_path(), true, |mut file| file.write_all(&bytes))
     }
 
-    fn put(
-        &self,
-        path: &Path,
-        lasting: bool,
-        fill: impl FnOnce(&File) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn put(&self, path: &Path, lasting: bool, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
         let unfinished = path.with_extension("unfinished");
         let written = (|| {
             let file = private().truncate(true).open(&unfinished)?;
@@ -233,7 +228,8 @@ impl Place {
         for name in self.names()? {
             let is_listed = segment_number(&name)
                 .is_some_and(|number| segments.iter().any(|listed| listed.number == number));
-            let is_own = name.starts_with(&segment_prefix()) || name == format!("manifest-{FORMAT}.unfinished");
+            let is_own =
+                name.starts_with(&segment_prefix()) || name == format!("manifest-{FORMAT}.unfinished");
             if is_own && !is_listed {
                 fs::remove_file(self.directory.join(name))?;
             }
@@ -271,7 +267,8 @@ mod tests {
     #[test]
     fn a_damaged_manifest_is_none() {
         let listed = |number| Listed { number, crc: 9, dead: vec![0, 3, 700] };
-        let manifest = Manifest { generation: 3, seq: 500, space: None, segments: vec![listed(1), listed(20)] };
+        let manifest =
+            Manifest { generation: 3, seq: 500, space: None, segments: vec![listed(1), listed(20)] };
         let bytes = manifest.encode("store");
         assert_eq!(Manifest::decode(&bytes, "store").unwrap(), manifest);
         assert!(matches!(Manifest::decode(&bytes, "other"), Err(Unreadable::Foreign)));

@@ -47,13 +47,16 @@ impl<'a> Reference<'a> {
             contents.entries.values().filter(|entry| is_admitted(entry, &search.filter)).collect();
         let frequency = |term: &str| admitted.iter().filter(|entry| has(entry, term)).count() as u64;
         let mut vocabulary: BTreeMap<&str, u64> = BTreeMap::new();
-        for term in admitted.iter().flat_map(|entry| &entry.document.passages).flat_map(|passage| &passage.terms) {
+        for term in
+            admitted.iter().flat_map(|entry| &entry.document.passages).flat_map(|passage| &passage.terms)
+        {
             vocabulary.entry(&term.0).or_insert_with(|| frequency(&term.0));
         }
         let (mut terms, mut frequencies, mut spelled) = (Vec::new(), Vec::new(), Vec::new());
         for term in &search.terms {
             let mut meant = None;
-            if frequency(term) == 0 && term.len() >= 5 && term.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            if frequency(term) == 0 && term.len() >= 5 && term.bytes().all(|byte| byte.is_ascii_alphabetic())
+            {
                 let mut near: Vec<_> = vocabulary.iter().filter(|(other, _)| is_meant(term, other)).collect();
                 near.sort_by_key(|(other, frequency)| (std::cmp::Reverse(**frequency), **other));
                 meant = near.first().map(|(other, _)| other.to_string());
@@ -91,7 +94,8 @@ impl<'a> Reference<'a> {
         let length: u64 = passages().map(|passage| measure(passage).weighted()).sum();
         let mut score = 0.0;
         for (term, idf) in &self.terms {
-            let steps = passages().map(|passage| u64::from(times(passage, term)) * u64::from(measure(passage).steps));
+            let steps =
+                passages().map(|passage| u64::from(times(passage, term)) * u64::from(measure(passage).steps));
             let occurrences = (steps.sum::<u64>() as f64 / 200.0) as f32;
             if occurrences > 0.0 {
                 score += bm25(*idf, occurrences, (length as f64 / 200.0) as f32, self.averages.1);
@@ -123,7 +127,8 @@ impl<'a> Reference<'a> {
     }
 
     fn check(&self, candidate: &Candidate) {
-        let entry = self.admitted.iter().find(|entry| entry.found == candidate.found).expect("it is admitted");
+        let entry =
+            self.admitted.iter().find(|entry| entry.found == candidate.found).expect("it is admitted");
         let passages = &entry.document.passages;
         let place = candidate.passage as usize;
         assert_eq!((candidate.when, candidate.retired), (entry.at, entry.retired));
@@ -152,9 +157,9 @@ impl<'a> Reference<'a> {
             .iter()
             .flat_map(|entry| (0..entry.document.passages.len()).map(|n| (**entry, n)))
             .collect();
-        let here = passages.iter().position(|(other, n)| {
-            other.found == candidate.found && *n == candidate.passage as usize
-        });
+        let here = passages
+            .iter()
+            .position(|(other, n)| other.found == candidate.found && *n == candidate.passage as usize);
         let here = here.expect("it is in its own group") as i64;
         let mut expected = BTreeSet::new();
         for distance in [-2, -1, 1, 2_i64] {
@@ -223,8 +228,20 @@ mod tests {
     use uuid::Uuid;
 
     const WORDS: [&str; 14] = [
-        "deploy", "deplpy", "deploying", "deploys", "server", "servers", "e4021", "the", "the", "the", "cache", "cach",
-        "größe", "index",
+        "deploy",
+        "deplpy",
+        "deploying",
+        "deploys",
+        "server",
+        "servers",
+        "e4021",
+        "the",
+        "the",
+        "the",
+        "cache",
+        "cach",
+        "größe",
+        "index",
     ];
 
     fn found() -> impl Strategy<Value = Found> {
@@ -239,7 +256,8 @@ mod tests {
     }
 
     fn words(count: std::ops::Range<usize>) -> impl Strategy<Value = String> {
-        proptest::collection::vec(proptest::sample::select(&WORDS[..]), count).prop_map(|words| words.join(" "))
+        proptest::collection::vec(proptest::sample::select(&WORDS[..]), count)
+            .prop_map(|words| words.join(" "))
     }
 
     fn passages() -> impl Strategy<Value = Vec<(Passage, Option<[i8; 4]>)>> {
