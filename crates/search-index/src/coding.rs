@@ -150,7 +150,9 @@ mod tests {
             let mut reader = Reader::new(&bytes);
             while reader.name().is_some() || reader.number().is_some() {}
             for n in 0..60 {
-                (u32_at(&bytes, n), i64_at(&bytes, n), u128_at(&bytes, n));
+                u32_at(&bytes, n);
+                i64_at(&bytes, n);
+                u128_at(&bytes, n);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::limits::TERM_BYTES_MAX;
 use crate::postings::Posting;
 use crate::segment::{Measure, WEIGHT_STEPS, split};
 use crate::sequence;
-use crate::write::{Material, Row};
+use crate::write::{Material, Row, Take};
 
 /// The microsecond that a time lies in.
 pub(crate) fn micros(at: Timestamp) -> i64 {
@@ -31,11 +31,14 @@ pub(crate) fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// A vector: what a step is worth, and the steps.
+type Steps = Option<(f32, Vec<u8>)>;
+
 /// Entries in the order of a segment.
 pub(crate) struct Entries {
     entries: Vec<Entry>,
     /// The vectors, as bytes.
-    vectors: Vec<Vec<Option<(f32, Vec<u8>)>>>,
+    vectors: Vec<Vec<Steps>>,
     groups: Vec<(GroupKey, Range<u32>)>,
     space: Option<Space>,
 }
@@ -125,7 +128,7 @@ impl Material for Entries {
         sequence::sketch(self.passages(document).iter().flat_map(indexed).map(|(term, _)| term.as_bytes()))
     }
 
-    fn terms(&self, take: &mut dyn FnMut(&[u8], &[Posting]) -> io::Result<()>) -> io::Result<()> {
+    fn terms(&self, take: &mut Take<'_>) -> io::Result<()> {
         let mut lists: HashMap<&str, Vec<Posting>> = HashMap::new();
         let passages = self.entries.iter().flat_map(|entry| &entry.document.passages);
         for (number, passage) in (0..).zip(passages) {

@@ -39,6 +39,15 @@ impl Failure {
         let (Self::Directory(error) | Self::Segment(Unreadable::Io(error))) = self else { return false };
         error.kind() == std::io::ErrorKind::Interrupted
     }
+
+    /// Whether it is about what is there, and not about writing.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Segment(Unreadable::Io(error)) => error.kind() == std::io::ErrorKind::NotFound,
+            Self::Segment(_) => true,
+            Self::Corpus(_) | Self::Directory(_) => false,
+        }
+    }
 }
 
 /// Does what is asked until it is asked to end.
@@ -242,7 +251,7 @@ impl Keeper<'_> {
         let Some(place) = self.writable() else { return self.tidy_memory() };
         match self.tidy_files(place) {
             Err(failure) if failure.is_interruption() => {}
-            Err(failure @ Failure::Segment(Unreadable::Damaged)) => {
+            Err(failure) if failure.is_damage() => {
                 self.failed("merge", &failure);
                 self.shared.update(|state| State { is_ready: false, ..state.clone() });
             }
@@ -257,12 +266,15 @@ impl Keeper<'_> {
     fn tidy_files(&self, place: &Place) -> Result<bool, Failure> {
         let lock = place.lock()?;
         match place.manifest() {
-            Ok(Some(manifest)) if manifest.generation != self.shared.state().generation => {
-                if self.adopt(place, &manifest).is_ok() {
-                    return Ok(true);
-                }
+            Ok(Some(manifest)) if manifest.generation == self.shared.state().generation => {}
+            Ok(Some(manifest)) => {
+                return match (self.adopt(place, &manifest), &lock) {
+                    (Ok(()), _) => Ok(true),
+                    // Its files may just have given way to others.
+                    (Err(_), None) => Ok(false),
+                    (Err(reason), Some(_)) => Err(reason.into()),
+                };
             }
-            Ok(Some(_)) => {}
             // Somebody removed the files. They can be read for as long as they are mapped, but not be listed again.
             _ if self.shared.state().generation > 0 => return Err(Unreadable::Damaged.into()),
             _ => {}

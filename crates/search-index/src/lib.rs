@@ -9,7 +9,7 @@
 //! become a file; files are merged again. That, and making it anew, is the work of one thread, the keeper. Of several
 //! processes on one directory one at a time writes; the others take its files over when their own tail grows.
 //!
-//! * What is there: [`layout`] (a segment's bytes), `segment` (reading them), `write` (writing them) from `entries` or,
+//! * What is there: `layout` (a segment's bytes), `segment` (reading them), `write` (writing them) from `entries` or,
 //!   by `merge`, from other segments; `terms`, `postings`, `groups`, `sequence` (their parts); `place` (the directory).
 //! * What is searched: `state` (segments and which documents count), `admit` (the filter), `lexical` and `spelling`
 //!   (words), `dense` (vectors), `best` (the best of them), `around` (neighbours), `query` (all of it together).

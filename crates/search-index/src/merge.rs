@@ -17,7 +17,7 @@ use crate::groups::GroupKey;
 use crate::limits::STOP_CHECK_TERMS;
 use crate::postings::Posting;
 use crate::segment::{Measure, Segment};
-use crate::write::{Material, Row};
+use crate::write::{Material, Row, Take};
 
 /// A segment to merge and its deleted documents.
 pub(crate) type Input = (Arc<Segment>, Arc<Bits>);
@@ -132,7 +132,7 @@ impl Material for Merged<'_> {
         segment.sketch(document)
     }
 
-    fn terms(&self, take: &mut dyn FnMut(&[u8], &[Posting]) -> io::Result<()>) -> io::Result<()> {
+    fn terms(&self, take: &mut Take<'_>) -> io::Result<()> {
         let mut cursors: Vec<_> = self.inputs.iter().map(|(segment, _)| segment.terms().from(b"")).collect();
         let mut heap = BinaryHeap::new();
         for (input, cursor) in cursors.iter_mut().enumerate() {

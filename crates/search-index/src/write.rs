@@ -26,6 +26,9 @@ pub(crate) struct Row {
     pub(crate) passages: u32,
 }
 
+/// Takes a term and its postings.
+pub(crate) type Take<'a> = dyn FnMut(&[u8], &[Posting]) -> io::Result<()> + 'a;
+
 /// What a segment is to hold. Documents are numbered in the order of a segment, passages in that of their documents.
 pub(crate) trait Material {
     /// The groups in their order, and the documents of each.
@@ -39,7 +42,7 @@ pub(crate) trait Material {
     fn vector(&self, document: u32, n: u32) -> Option<(f32, &[u8])>;
     fn sketch(&self, document: u32) -> Vec<u16>;
     /// Gives every term with its postings, ascending, to `take`.
-    fn terms(&self, take: &mut dyn FnMut(&[u8], &[Posting]) -> io::Result<()>) -> io::Result<()>;
+    fn terms(&self, take: &mut Take<'_>) -> io::Result<()>;
 }
 
 /// Writes a segment.
