@@ -8,6 +8,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -30,7 +31,7 @@ const QUERIES: u64 = 200;
 
 /// Notes that are made up when they are asked for.
 struct Notes {
-    count: u64,
+    count: AtomicU64,
     space: Option<Space>,
 }
 
@@ -59,7 +60,18 @@ fn vector(rng: &mut Rng) -> Vector {
     Vector::new(&numbers)
 }
 
+fn number(found: Found) -> u64 {
+    match found {
+        Found::Note(NoteId(id)) => id.as_u128() as u64,
+        _ => 0,
+    }
+}
+
 impl Notes {
+    fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
     fn entry(&self, number: u64) -> Entry {
         let mut rng = Rng::with_seed(number ^ 0x5eed);
         let count = rng.usize(8..26);
@@ -80,13 +92,15 @@ impl Notes {
 #[async_trait]
 impl Corpus for Notes {
     async fn standing(&self) -> Result<Standing, StoreError> {
-        Ok(Standing { seq: self.count, space: self.space.clone() })
+        Ok(Standing { seq: self.count(), space: self.space.clone() })
     }
-    async fn changed_after(&self, _: u64, _: usize) -> Result<Option<Vec<Change>>, StoreError> {
-        Ok(None)
+    async fn changed_after(&self, seq: u64, max: usize) -> Result<Option<Vec<Change>>, StoreError> {
+        let found = |number| Found::Note(NoteId(Uuid::from_u128(u128::from(number))));
+        let change = |number| Change { seq: number + 1, found: found(number) };
+        Ok(Some((seq..self.count()).take(max).map(change).collect()))
     }
-    async fn entries(&self, _: Vec<Found>, _: Option<Space>) -> Result<Vec<Entry>, StoreError> {
-        Ok(Vec::new())
+    async fn entries(&self, found: Vec<Found>, _: Option<Space>) -> Result<Vec<Entry>, StoreError> {
+        Ok(found.into_iter().map(|found| self.entry(number(found))).collect())
     }
     async fn page(
         &self,
@@ -94,11 +108,8 @@ impl Corpus for Notes {
         max: usize,
         _: Option<Space>,
     ) -> Result<Vec<Entry>, StoreError> {
-        let start = match after {
-            Some(Found::Note(NoteId(id))) => id.as_u128() as u64 + 1,
-            _ => 0,
-        };
-        Ok((start..self.count.min(start + max as u64)).map(|number| self.entry(number)).collect())
+        let start = after.map_or(0, |after| number(after) + 1);
+        Ok((start..self.count().min(start + max as u64)).map(|number| self.entry(number)).collect())
     }
 }
 
@@ -135,10 +146,10 @@ async fn measure(index: &SearchIndex, what: &str, search: impl Fn(u64) -> Search
 
 async fn build(notes: Arc<Notes>, directory: &str) {
     let start = Instant::now();
-    for number in 0..notes.count.min(10_000) {
+    for number in 0..notes.count().min(10_000) {
         std::hint::black_box(notes.entry(number));
     }
-    let making = ms(start.elapsed()) * notes.count as f64 / notes.count.min(10_000) as f64;
+    let making = ms(start.elapsed()) * notes.count() as f64 / notes.count().min(10_000) as f64;
     let start = Instant::now();
     let index = SearchIndex::open(Some(directory.into()), "bench", notes.clone());
     index.candidates(query(0, None, Filter::default())).await.expect("candidates");
@@ -148,6 +159,28 @@ async fn build(notes: Arc<Notes>, directory: &str) {
         "  {:.1} MB on disk, peak {:.0} MB",
         index.status().disk_bytes as f64 / 1e6,
         resident_mb("VmHWM:")
+    );
+}
+
+/// Notes that come in one by one, each searched for at once.
+async fn grow(notes: Arc<Notes>, directory: &str) {
+    let (index, start) = (SearchIndex::open(Some(directory.into()), "bench", notes.clone()), Instant::now());
+    let mut times = Vec::new();
+    for number in notes.count()..notes.count() + 5_000 {
+        notes.count.store(number + 1, Relaxed);
+        let (search, start) = (query(number, notes.space.as_ref(), Filter::default()), Instant::now());
+        index.candidates(search).await.expect("candidates");
+        times.push(ms(start.elapsed()));
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times[times.len() * share / 1_000];
+    println!(
+        "  5,000 more one by one in {:.0} ms: p50 {:.2} ms, p95 {:.2} ms, p99.9 {:.2} ms, {} segments",
+        ms(start.elapsed()),
+        at(500),
+        at(950),
+        at(999),
+        index.status().segments
     );
 }
 
@@ -186,11 +219,12 @@ fn main() {
     let space = (!words_only).then(|| Space { name: "made up".into(), dimensions: DIMENSIONS });
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     if let [what, directory, count, ..] = arguments.as_slice()
-        && (what == "build" || what == "open")
+        && ["build", "open", "grow"].contains(&what.as_str())
     {
-        let notes = Arc::new(Notes { count: count.parse().expect("a number"), space });
+        let notes = Arc::new(Notes { count: AtomicU64::new(count.parse().expect("a number")), space });
         match what.as_str() {
             "build" => runtime.block_on(build(notes, directory)),
+            "grow" => runtime.block_on(grow(notes, directory)),
             _ => runtime.block_on(open(notes, directory)),
         }
         return;
@@ -199,7 +233,7 @@ fn main() {
     for count in if counts.is_empty() { vec![10_000, 100_000] } else { counts } {
         println!("{count} notes");
         let directory = tempfile::tempdir().expect("a directory");
-        for what in ["build", "open"] {
+        for what in ["build", "open", "grow"] {
             let mut command = Command::new(std::env::current_exe().expect("this program"));
             command.arg(what).arg(directory.path()).arg(count.to_string());
             command.args(words_only.then_some("--words-only"));
