@@ -92,6 +92,10 @@ impl<'a> Offering<'a> {
         Self { best, segment, owners, part, document: 0, few, count: 0 }
     }
 
+    pub(crate) fn segment(&self) -> &'a Segment {
+        self.segment
+    }
+
     /// Whether a passage of this score would be looked at.
     #[inline]
     pub(crate) fn wants(&self, score: f32) -> bool {

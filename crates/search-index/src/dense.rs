@@ -1,10 +1,13 @@
 //! Comparing vectors: a scan over all admitted ones, eight bits a number.
 
+use std::ops::Range;
+
 use memory_core::port::Space;
 use memory_core::vector::Vector;
 
 use crate::admit::Admitted;
 use crate::best::{Best, Offering};
+use crate::coarse;
 use crate::segment::Segment;
 
 /// Vectors whose products are computed before any is looked at.
@@ -15,7 +18,8 @@ pub(crate) struct Wanted {
     space: Space,
     scale: f32,
     values: Vec<i16>,
-    dots: Dots,
+    coarse: Option<coarse::Query>,
+    ways: Ways,
 }
 
 impl Wanted {
@@ -25,7 +29,8 @@ impl Wanted {
             return None;
         }
         let values = vector.values.iter().map(|value| i16::from(*value)).collect();
-        Some(Self { space, scale: vector.scale, values, dots: fastest() })
+        let coarse = coarse::Query::new(vector.scale, &vector.values);
+        Some(Self { space, scale: vector.scale, values, coarse, ways: fastest() })
     }
 
     /// The cosine of a passage's vector and this one.
@@ -35,32 +40,62 @@ impl Wanted {
         }
         let (scale, values) = segment.vector(passage)?;
         let mut product = [0];
-        (self.dots)(values, &self.values, &mut product);
+        (self.ways.dots)(values, &self.values, &mut product);
         Some(product[0] as f32 * scale * self.scale)
     }
 
-    /// Offers every admitted passage that has a vector.
+    /// Offers every admitted passage that has a vector, or, where there are codes, every one that may be of use.
     pub(crate) fn scan(&self, segment: &Segment, admitted: &Admitted, part: u32, best: &mut Best) {
         if segment.space() != Some(&self.space) {
             return;
         }
-        let mut products = [0; ROWS as usize];
         let mut offering = Offering::new(best, segment, part);
         for passages in &admitted.passages {
             let rows = segment.rows_of(passages.clone());
             for start in rows.clone().step_by(ROWS as usize) {
                 let chunk = start..rows.end.min(start + ROWS);
-                (self.dots)(segment.values(chunk.clone()), &self.values, &mut products);
-                for (row, product) in chunk.zip(products) {
-                    let score = product as f32 * segment.scale(row) * self.scale;
-                    if offering.wants(score) {
-                        let passage = segment.passage_of_row(row);
-                        let document = offering.document_of(passage);
-                        if passage < segment.passages() && (admitted.is_all || admitted.bits.has(document)) {
-                            offering.offer(passage, document, score);
-                        }
+                match (&self.coarse, segment.codes(chunk.clone())) {
+                    (Some(coarse), Some(codes)) => {
+                        self.roughly(chunk, coarse, codes, admitted, &mut offering)
                     }
+                    _ => self.exactly(chunk, admitted, &mut offering),
                 }
+            }
+        }
+    }
+
+    fn exactly(&self, rows: Range<u32>, admitted: &Admitted, offering: &mut Offering<'_>) {
+        let segment = offering.segment();
+        let mut products = [0; ROWS as usize];
+        (self.ways.dots)(segment.values(rows.clone()), &self.values, &mut products);
+        for (row, product) in rows.zip(products) {
+            let score = product as f32 * segment.scale(row) * self.scale;
+            if offering.wants(score) {
+                let passage = segment.passage_of_row(row);
+                let document = offering.document_of(passage);
+                if passage < segment.passages() && (admitted.is_all || admitted.bits.has(document)) {
+                    offering.offer(passage, document, score);
+                }
+            }
+        }
+    }
+
+    /// Compares those exactly that may be of use by their codes.
+    fn roughly(
+        &self,
+        rows: Range<u32>,
+        coarse: &coarse::Query,
+        codes: &[u8],
+        admitted: &Admitted,
+        offering: &mut Offering<'_>,
+    ) {
+        let segment = offering.segment();
+        let mut products = [0; ROWS as usize];
+        (self.ways.codes)(coarse, codes, &mut products);
+        for (row, product) in rows.zip(products) {
+            let (scale, error) = segment.code_scale(row);
+            if offering.wants(coarse.at_most(product, scale, error)) {
+                self.exactly(row..row + 1, admitted, offering);
             }
         }
     }
@@ -70,50 +105,69 @@ impl Wanted {
 type Dots = fn(rows: &[u8], vector: &[i16], products: &mut [i32]);
 
 #[inline(always)]
-fn dots(rows: &[u8], vector: &[i16], products: &mut [i32]) {
+fn inline_dots(rows: &[u8], vector: &[i16], products: &mut [i32]) {
     for (row, product) in rows.chunks_exact(vector.len()).zip(products) {
         *product = row.iter().zip(vector).map(|(a, b)| i32::from(*a as i8) * i32::from(*b)).sum();
     }
 }
 
-fn plain(rows: &[u8], vector: &[i16], products: &mut [i32]) {
-    dots(rows, vector, products);
+/// Fills in the product of each row of codes with a vector.
+type Codes = fn(query: &coarse::Query, rows: &[u8], products: &mut [i32]);
+
+/// How it is done on this processor.
+#[derive(Clone, Copy)]
+struct Ways {
+    dots: Dots,
+    codes: Codes,
 }
 
-/// The fastest way on this processor. The code is one; the compiler makes different instructions of it.
+const PLAIN: Ways = Ways {
+    dots: |rows, vector, products| inline_dots(rows, vector, products),
+    codes: |query, rows, products| query.products(rows, products),
+};
+
+/// One pair of functions, compiled for a kind of processor.
 #[cfg(target_arch = "x86_64")]
-fn fastest() -> Dots {
-    #[target_feature(enable = "avx2")]
-    fn avx2(rows: &[u8], vector: &[i16], products: &mut [i32]) {
-        dots(rows, vector, products);
-    }
-    #[target_feature(enable = "avx512bw,avx512f,avx512vl")]
-    fn avx512(rows: &[u8], vector: &[i16], products: &mut [i32]) {
-        dots(rows, vector, products);
-    }
-    #[expect(unsafe_code, reason = "calls a function for a processor that was found to be of that kind")]
-    fn with_avx2(rows: &[u8], vector: &[i16], products: &mut [i32]) {
-        // SAFETY: only returned below where the processor has AVX2.
-        unsafe { avx2(rows, vector, products) }
-    }
-    #[expect(unsafe_code, reason = "calls a function for a processor that was found to be of that kind")]
-    fn with_avx512(rows: &[u8], vector: &[i16], products: &mut [i32]) {
-        // SAFETY: only returned below where the processor has these parts of AVX-512.
-        unsafe { avx512(rows, vector, products) }
-    }
+macro_rules! ways {
+    ($features:literal) => {{
+        #[target_feature(enable = $features)]
+        fn dots(rows: &[u8], vector: &[i16], products: &mut [i32]) {
+            inline_dots(rows, vector, products);
+        }
+        #[target_feature(enable = $features)]
+        fn codes(query: &coarse::Query, rows: &[u8], products: &mut [i32]) {
+            query.products(rows, products);
+        }
+        #[expect(unsafe_code, reason = "calls a function for a processor that was found to be of that kind")]
+        fn call_dots(rows: &[u8], vector: &[i16], products: &mut [i32]) {
+            // SAFETY: only chosen where the processor has these features.
+            unsafe { dots(rows, vector, products) }
+        }
+        #[expect(unsafe_code, reason = "calls a function for a processor that was found to be of that kind")]
+        fn call_codes(query: &coarse::Query, rows: &[u8], products: &mut [i32]) {
+            // SAFETY: only chosen where the processor has these features.
+            unsafe { codes(query, rows, products) }
+        }
+        Ways { dots: call_dots, codes: call_codes }
+    }};
+}
+
+/// The fastest ways on this processor. The code is one; the compiler makes different instructions of it.
+#[cfg(target_arch = "x86_64")]
+fn fastest() -> Ways {
     if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
-        with_avx512
+        ways!("avx512bw,avx512f,avx512vl")
     } else if is_x86_feature_detected!("avx2") {
-        with_avx2
+        ways!("avx2")
     } else {
-        plain
+        PLAIN
     }
 }
 
-/// Elsewhere what is always there is vectors enough (NEON on ARM).
+/// Elsewhere what every processor has is good enough (NEON on ARM).
 #[cfg(not(target_arch = "x86_64"))]
-fn fastest() -> Dots {
-    plain
+fn fastest() -> Ways {
+    PLAIN
 }
 
 #[cfg(test)]
@@ -129,8 +183,8 @@ mod tests {
             })
         ) {
             let (mut fast, mut exact) = ([0; 5], [0; 5]);
-            fastest()(&rows, &vector, &mut fast);
-            plain(&rows, &vector, &mut exact);
+            (fastest().dots)(&rows, &vector, &mut fast);
+            (PLAIN.dots)(&rows, &vector, &mut exact);
             prop_assert_eq!(fast, exact);
         }
     }

@@ -29,6 +29,7 @@ pub(crate) const LIMITS: Limits = Limits {
     changes_max: 30,
     inline_passages_max: 2_000,
     inline_rebuild_documents_max: 1_000,
+    coarse_vectors_min: 100,
     parallel_vector_bytes: 64,
     lock_wait: Duration::from_secs(30),
     disk_retry: Duration::from_secs(60),

@@ -787,7 +787,7 @@ mod tests {
         let bench = filled(20);
         let index = bench.open();
         is_right(&bench, &index);
-        let place = Place::new(bench.path(), "store".into());
+        let place = Place::new(bench.path(), index.shared.making.clone());
         let lock = place.lock().unwrap().unwrap();
         for id in 21..=60 {
             bench.store.put(entry(id, "deploy"));

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use memory_core::port::Space;
 
+use crate::coarse;
 use crate::coding::{Reader, put, put_bytes};
 
 /// Version of the format; to be raised with every change to it or to what the corpus makes documents of.
@@ -53,6 +54,10 @@ pub(crate) enum Section {
     Scales,
     /// The vectors (i8), row by row.
     Vectors,
+    /// The codes of each vector, see `coarse`. Empty in segments of few vectors.
+    Codes,
+    /// For each vector with codes: their scale (f32) and error (f32).
+    CodeScales,
     /// Where the sketch of each document ends (u32, in hashes); see `sequence`.
     SketchEnds,
     /// The sketches (u16).
@@ -272,7 +277,7 @@ impl Contents {
         let has = |section: Section, count: u64, bytes: u64| {
             count.checked_mul(bytes).is_some_and(|length| self.places[section as usize].length == length)
         };
-        let dimensions = self.space.as_ref().map_or(0, |space| space.dimensions as u64);
+        let dimensions = self.space.as_ref().map_or(0, |space| space.dimensions);
         documents < u64::from(u32::MAX)
             && passages < u64::from(u32::MAX)
             && self.places.iter().all(inside)
@@ -285,7 +290,10 @@ impl Contents {
             && (has(Section::Owners, passages, 4) || (has(Section::Owners, 0, 0) && documents == passages))
             && (has(Section::Rows, vectors, 4) || (has(Section::Rows, 0, 0) && vectors == passages))
             && has(Section::Scales, vectors, 4)
-            && has(Section::Vectors, vectors, dimensions)
+            && has(Section::Vectors, vectors, dimensions as u64)
+            && (has(Section::Codes, 0, 0)
+                || has(Section::Codes, vectors, coarse::bytes(dimensions).unwrap_or(0) as u64))
+            && (has(Section::Codes, 0, 0) || has(Section::CodeScales, vectors, coarse::SCALE_BYTES as u64))
             && has(Section::SketchEnds, documents, 4)
     }
 

@@ -12,7 +12,7 @@
 //! * What is there: `layout` (a segment's bytes), `segment` (reading them), `write` (writing them) from `entries` or,
 //!   by `merge`, from other segments; `terms`, `postings`, `groups`, `sequence` (their parts); `place` (the directory).
 //! * What is searched: `state` (segments and which documents count), `admit` (the filter), `lexical` and `spelling`
-//!   (words), `dense` (vectors), `best` (the best of them), `around` (neighbours), `query` (all of it together).
+//!   (words), `dense` and `coarse` (vectors), `best` (the best of them), `around` (neighbours), `query` (all of it together).
 //! * What keeps it up to date: `catching_up` (before a search) and `keeper` (in the background), which share `shared`.
 
 mod admit;
@@ -20,6 +20,7 @@ mod around;
 mod best;
 mod bits;
 mod catching_up;
+mod coarse;
 mod coding;
 mod dense;
 mod entries;
@@ -120,13 +121,13 @@ impl SearchIndex {
         store_id: &str,
         corpus: Arc<dyn Corpus>,
     ) -> Self {
-        let store_id: Arc<str> = store_id.into();
         let making = Making {
-            store_id: store_id.clone(),
+            store_id: store_id.into(),
             merge_factor: limits.merge_factor,
             small_documents_max: limits.tail_documents_max,
+            coarse_vectors_min: limits.coarse_vectors_min,
         };
-        let place = directory.map(|directory| Place::new(directory, store_id));
+        let place = directory.map(|directory| Place::new(directory, making.clone()));
         let state = place.as_ref().map(opened).unwrap_or_default();
         let shared = Arc::new(Shared::new(corpus, limits, making, place, state));
         let keeping = shared.clone();

@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pub(crate) inline_passages_max: u64,
     /// Documents up to which an index of another vector space is made anew before the search is answered.
     pub(crate) inline_rebuild_documents_max: u64,
+    /// Vectors in a segment from which on they are looked through by codes of two bits a number first.
+    pub(crate) coarse_vectors_min: usize,
     /// Bytes of vectors from which on they are compared on a thread of their own, beside the words.
     pub(crate) parallel_vector_bytes: usize,
     /// How long the first build waits for another process that is writing to the directory.
@@ -41,6 +43,7 @@ impl Limits {
         changes_max: 8_192,
         inline_passages_max: 2_000,
         inline_rebuild_documents_max: 4_096,
+        coarse_vectors_min: 1 << 16,
         parallel_vector_bytes: 8 << 20,
         lock_wait: Duration::from_secs(30),
         disk_retry: Duration::from_secs(60),

@@ -22,13 +22,14 @@ use crate::bits::Bits;
 use crate::coding::{Reader, put, put_bytes};
 use crate::layout::{FORMAT, Unreadable, put_space, read_space};
 use crate::segment::Segment;
+use crate::state::Making;
 use crate::write::{Material, write};
 
 /// Where an index lives.
 #[derive(Debug)]
 pub(crate) struct Place {
     directory: PathBuf,
-    store_id: Arc<str>,
+    making: Making,
 }
 
 /// What a directory holds.
@@ -121,8 +122,8 @@ pub(crate) struct Lock {
 }
 
 impl Place {
-    pub(crate) fn new(directory: PathBuf, store_id: Arc<str>) -> Self {
-        Self { directory, store_id }
+    pub(crate) fn new(directory: PathBuf, making: Making) -> Self {
+        Self { directory, making }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -156,7 +157,7 @@ impl Place {
     /// What the directory holds; `None` if it holds no index of this format.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Unreadable> {
         match fs::read(self.manifest_path()) {
-            Ok(bytes) => Manifest::decode(&bytes, &self.store_id).map(Some),
+            Ok(bytes) => Manifest::decode(&bytes, &self.making.store_id).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -164,7 +165,7 @@ impl Place {
 
     /// Opens a listed segment.
     pub(crate) fn open(&self, listed: &Listed) -> Result<Arc<Segment>, Unreadable> {
-        let segment = Segment::open(&self.segment_path(listed.number), &self.store_id)?;
+        let segment = Segment::open(&self.segment_path(listed.number), &self.making.store_id)?;
         if segment.crc() == listed.crc { Ok(Arc::new(segment)) } else { Err(Unreadable::Damaged) }
     }
 
@@ -194,15 +195,15 @@ impl Place {
         let path = self.segment_path(number);
         self.put(&path, lasting, |file| {
             let mut out = BufWriter::with_capacity(1 << 18, file);
-            write(material, &self.store_id, &mut out)?;
+            write(material, &self.making, &mut out)?;
             out.flush()
         })?;
-        Segment::open(&path, &self.store_id).map(Arc::new)
+        Segment::open(&path, &self.making.store_id).map(Arc::new)
     }
 
     /// Makes a manifest the one that counts.
     pub(crate) fn publish(&self, manifest: &Manifest) -> io::Result<()> {
-        let bytes = manifest.encode(&self.store_id);
+        let bytes = manifest.encode(&self.making.store_id);
         self.put(&self.manifest_path(), true, |mut file| file.write_all(&bytes))
     }
 

@@ -1,5 +1,8 @@
 //! Answering a search from one state of the index.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use memory_core::port::Space;
 use memory_core::search::{Candidate, Candidates, Fit, Neighbour, Search};
 
@@ -27,9 +30,16 @@ pub(crate) fn candidates(
     let bytes = |_: &Wanted| state.totals.vectors as usize * serving.map_or(0, |space| space.dimensions);
     let is_large = !terms.is_empty() && wanted.as_ref().map_or(0, bytes) >= parallel_vector_bytes;
     let (lexical, by_vector) = match &wanted {
-        Some(wanted) if is_large => std::thread::scope(|threads| {
-            let dense = threads.spawn(|| nearest(&Lexical::new(state, &[], &search.filter), wanted, limit));
-            (lexical(), dense.join().unwrap_or_default())
+        Some(wanted) if is_large => thread::scope(|threads| {
+            let nearest = || nearest(&Lexical::new(state, &[], &search.filter), wanted, limit);
+            let dense = thread::Builder::new().spawn_scoped(threads, nearest);
+            let lexical = lexical();
+            match dense.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(by_vector)) => (lexical, by_vector),
+                Ok(Err(panic)) => resume_unwind(panic),
+                // There is no thread to be had.
+                Err(_) => (lexical, nearest()),
+            }
         }),
         Some(wanted) => {
             let lexical = lexical();
@@ -121,5 +131,50 @@ impl Proposal<'_> {
             neighbours: near.into_iter().map(neighbour).collect(),
             vector: fit.dense.and_then(|_| segment.vector_to_keep(passage)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memory_core::port::Space;
+    use memory_core::retrieve::Filter;
+    use memory_core::search::Search;
+    use memory_core::vector::Vector;
+
+    use crate::fixture::*;
+    use crate::reference;
+
+    #[test]
+    fn among_many_vectors_the_nearest_are_found() {
+        let mut bench = Bench::new();
+        (bench.limits.chunk_documents, bench.limits.chunk_passages) = (1_000, 1_000);
+        let space = Space { name: "one".into(), dimensions: 64 };
+        let mut random = fastrand::Rng::with_seed(11);
+        let centres: Vec<Vec<f32>> = (0..20).map(|_| (0..64).map(|_| random.f32() - 0.5).collect()).collect();
+        let mut near = |noise: f32| {
+            let centre = &centres[random.usize(..20)];
+            let numbers: Vec<f32> =
+                centre.iter().map(|number| number + noise * (random.f32() - 0.5)).collect();
+            Vector::new(&numbers)
+        };
+        for id in 1..=2_000 {
+            let mut entry = entry(id, "deploy");
+            entry.vectors = vec![(id % 7 > 0).then(|| near(0.8))];
+            bench.store.put(entry);
+        }
+        bench.store.contents().space = Some(space.clone());
+        let index = bench.open();
+        for project in [None, Some("acme/shop".to_owned())] {
+            for _ in 0..20 {
+                let filter = Filter { project: project.clone(), since: Some(at(50)), ..Filter::default() };
+                let vector = Some((space.clone(), near(0.5)));
+                let search = Search { vector, filter, limit: 30, terms: Vec::new() };
+                let candidates = ask(&index, &search);
+                reference::check(&bench.store.contents(), &search, &candidates);
+            }
+        }
+        let coded =
+            |slot: &crate::state::Slot| slot.segment.codes(0..1).is_some_and(|codes| !codes.is_empty());
+        assert!(index.shared.state().slots.iter().any(coded));
     }
 }

@@ -13,6 +13,7 @@ use memory_core::vector::Vector;
 use uuid::Uuid;
 
 use crate::bits::Bits;
+use crate::coarse;
 use crate::coding::{f32_at, i64_at, u16_at, u32_at, u128_at};
 use crate::groups::{self, Group};
 use crate::layout::{Contents, Section, Totals, Unreadable};
@@ -300,6 +301,18 @@ impl Segment {
         self.section(Section::Vectors).get(range).unwrap_or_default()
     }
 
+    /// The codes of some vectors, see `coarse`; `None` if there are none.
+    pub(crate) fn codes(&self, rows: Range<u32>) -> Option<&[u8]> {
+        let bytes = coarse::bytes(self.space()?.dimensions)?;
+        self.section(Section::Codes).get(rows.start as usize * bytes..rows.end as usize * bytes)
+    }
+
+    /// The scale and the error of the codes of a vector.
+    pub(crate) fn code_scale(&self, row: u32) -> (f32, f32) {
+        let (column, place) = (self.section(Section::CodeScales), row as usize * 2);
+        (f32_at(column, place), f32_at(column, place + 1))
+    }
+
     /// The vector of a passage, to hand out.
     pub(crate) fn vector_to_keep(&self, passage: u32) -> Option<Vector> {
         let (scale, values) = self.vector(passage)?;
@@ -375,7 +388,7 @@ impl Measures<'_> {
 const ALL_SECTIONS: [Section; crate::layout::SECTIONS] = {
     use Section::*;
     [
-        Groups, Retired, Ids, Times, Outcomes, Firsts, ById, Passages, Owners, Rows, Scales, Vectors,
-        SketchEnds, Sketches, Postings, Terms, TermStarts,
+        Groups, Retired, Ids, Times, Outcomes, Firsts, ById, Passages, Owners, Rows, Scales, Vectors, Codes,
+        CodeScales, SketchEnds, Sketches, Postings, Terms, TermStarts,
     ]
 };

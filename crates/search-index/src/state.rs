@@ -193,6 +193,8 @@ pub(crate) struct Making {
     pub(crate) merge_factor: usize,
     /// Segments of fewer documents are merged by whoever adds to them.
     pub(crate) small_documents_max: u64,
+    /// A segment of so many vectors has codes of them, too.
+    pub(crate) coarse_vectors_min: usize,
 }
 
 impl Making {
@@ -204,7 +206,7 @@ impl Making {
     /// A segment in memory.
     pub(crate) fn segment(&self, material: &dyn Material) -> Result<Arc<Segment>, Unreadable> {
         let mut bytes = Vec::new();
-        write(material, &self.store_id, &mut bytes)?;
+        write(material, self, &mut bytes)?;
         Segment::in_memory(bytes, &self.store_id).map(Arc::new)
     }
 }

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use memory_core::port::Space;
 
+use crate::coarse;
 use crate::groups::{self, Group, GroupKey};
 use crate::layout::{Section, Sink, Totals};
 use crate::postings::{self, Posting};
 use crate::segment::Measure;
 use crate::sequence::Likeness;
+use crate::state::Making;
 use crate::terms::TermsWriter;
 use memory_core::retrieve::Kind;
 
@@ -46,10 +48,16 @@ pub(crate) trait Material {
 }
 
 /// Writes a segment.
-pub(crate) fn write(material: &dyn Material, store_id: &str, out: &mut dyn io::Write) -> io::Result<()> {
+pub(crate) fn write(material: &dyn Material, making: &Making, out: &mut dyn io::Write) -> io::Result<()> {
     let groups = material.groups();
     let documents = groups.last().map_or(0, |(_, documents)| documents.end);
-    let mut writer = Writer { material, documents, sink: Sink::new(out)?, totals: Totals::default() };
+    let mut writer = Writer {
+        material,
+        documents,
+        sink: Sink::new(out)?,
+        totals: Totals::default(),
+        coarse_vectors_min: making.coarse_vectors_min,
+    };
     writer.groups(groups)?;
     writer.columns()?;
     writer.by_id()?;
@@ -58,7 +66,7 @@ pub(crate) fn write(material: &dyn Material, store_id: &str, out: &mut dyn io::W
     writer.sketches()?;
     writer.terms(&owners)?;
     writer.totals.documents = u64::from(documents);
-    writer.sink.finish(store_id, material.space(), &writer.totals)
+    writer.sink.finish(&making.store_id, material.space(), &writer.totals)
 }
 
 struct Writer<'a> {
@@ -66,6 +74,7 @@ struct Writer<'a> {
     documents: u32,
     sink: Sink<'a>,
     totals: Totals,
+    coarse_vectors_min: usize,
 }
 
 impl Writer<'_> {
@@ -176,7 +185,22 @@ impl Writer<'_> {
         }
         self.sink.end(Section::Vectors);
         self.totals.vectors = vectors as u64;
+        if vectors >= self.coarse_vectors_min {
+            self.codes(rows().filter_map(|(_, (scale, values))| coarse::encode(scale, values)))?;
+        }
         Ok(())
+    }
+
+    fn codes(&mut self, codes: impl Iterator<Item = (Vec<u8>, f32, f32)>) -> io::Result<()> {
+        let mut scales = Vec::new();
+        self.sink.begin()?;
+        for (codes, scale, error) in codes {
+            self.sink.put(&codes)?;
+            scales.extend_from_slice(&scale.to_le_bytes());
+            scales.extend_from_slice(&error.to_le_bytes());
+        }
+        self.sink.end(Section::Codes);
+        self.sink.whole(Section::CodeScales, &scales)
     }
 
     fn sketches(&mut self) -> io::Result<()> {
