@@ -12,6 +12,8 @@ use crate::segment::Segment;
 
 /// Vectors whose products are computed before any is looked at.
 const ROWS: u32 = 64;
+/// How many vectors before they are compared they are brought nearer.
+const AHEAD: u32 = 3 * ROWS;
 
 /// The vector that is looked for.
 pub(crate) struct Wanted {
@@ -54,11 +56,16 @@ impl Wanted {
             let rows = segment.rows_of(passages.clone());
             for start in rows.clone().step_by(ROWS as usize) {
                 let chunk = start..rows.end.min(start + ROWS);
+                let next = (start + AHEAD).min(rows.end)..(start + AHEAD + ROWS).min(rows.end);
                 match (&self.coarse, segment.codes(chunk.clone())) {
                     (Some(coarse), Some(codes)) => {
-                        self.roughly(chunk, coarse, codes, admitted, &mut offering)
+                        prefetch(segment.codes(next).unwrap_or_default());
+                        self.roughly(chunk, coarse, codes, admitted, &mut offering);
                     }
-                    _ => self.exactly(chunk, admitted, &mut offering),
+                    _ => {
+                        prefetch(segment.values(next));
+                        self.exactly(chunk, admitted, &mut offering);
+                    }
                 }
             }
         }
@@ -99,6 +106,21 @@ impl Wanted {
             }
         }
     }
+}
+
+/// Has bytes that will be read soon brought nearer. Processors do so on their own, but not beyond a page.
+fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.chunks(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        #[expect(unsafe_code, reason = "a hint to the processor")]
+        // SAFETY: it reads nothing, and the address is that of a byte that may be read.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
 }
 
 /// Fills in the dot product of each row with a vector.
