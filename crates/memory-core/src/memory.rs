@@ -10,16 +10,15 @@ use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
-use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, QUERY_TERMS_MAX, SIMILAR_MAX};
+use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, SIMILAR_MAX};
 use crate::note::{Layer, Note};
 use crate::port::{
     AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
 };
 use crate::reflection::Reflection;
-use crate::retrieve::{
-    Advice, Answer, Document, Filter, Found, Hit, Item, Kind, Ranked, Search, compose, rank, terms,
-};
+use crate::retrieve::{Advice, Answer, Filter, Found, Hit, Item, Kind, Ranked, compose, query_terms, rank};
 use crate::reward::Reward;
+use crate::search::Search;
 use crate::validate::{check, scrub};
 
 /// An episode as its caller gives it: open, or finished in one go.
@@ -164,8 +163,7 @@ impl Memory {
     pub async fn add_step(&self, id: EpisodeId, mut step: NewStep) -> Result<u32, Error> {
         check(&mut step, Vec::new())?;
         scrub(&mut step);
-        let terms = crate::retrieve::step_terms(&step);
-        let insertion = StepInsertion { step, terms, at: self.ports.source.now() };
+        let insertion = StepInsertion { step, at: self.ports.source.now() };
         let appended = self.ports.episodes.append_step(id, insertion).await;
         match appended.map_err(|error| of_episode(id, error))? {
             Appended::New(number) => {
@@ -191,12 +189,8 @@ impl Memory {
             }
             let completion = conclude(ending.clone(), &episode.steps, self.ports.source.now());
             let job = self.new_job(LIVE_WEIGHT);
-            let insertion = CompletionInsertion {
-                revision: episode.head.revision,
-                terms: crate::retrieve::completion_terms(&completion),
-                completion: completion.clone(),
-                job,
-            };
+            let insertion =
+                CompletionInsertion { revision: episode.head.revision, completion: completion.clone(), job };
             match self.ports.episodes.complete(id, insertion).await {
                 // A step came in between: reward and reflection must know of it.
                 Err(StoreError::Conflict) => {}
@@ -229,9 +223,8 @@ impl Memory {
         let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
-        let document = Document::of_note(&note);
         let named = supersedes.join(" or ");
-        self.ports.notes.remember(note, document, supersedes).await.map_err(|error| match error {
+        self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
         })
@@ -247,7 +240,14 @@ impl Memory {
         // What is stored has no secrets, so a question without them finds the same; and it is kept as a key.
         scrub(&mut question);
         let Question { query, filter, limit } = question;
-        let key = AnswerKey { query, filter, limit };
+        let key = AnswerKey {
+            query,
+            filter,
+            limit,
+            period: None,
+            explain: false,
+            space: self.ports.semantics.space(),
+        };
         let seq = self.ports.changes.change_seq().await?;
         if let Some(answer) = self.ports.answers.get(&key, seq).await {
             return Ok(answer);
@@ -264,18 +264,26 @@ impl Memory {
     }
 
     async fn search(&self, query: &str, filter: Filter) -> Result<Vec<Ranked>, Error> {
-        let terms = terms(query, QUERY_TERMS_MAX);
-        if terms.is_empty() {
+        self.ports.semantics.settled().await;
+        let asked = query_terms(query);
+        let vector = self.ports.semantics.query_vector(query).await;
+        if asked.terms.is_empty() && vector.is_none() {
             return Ok(Vec::new());
         }
-        let search = Search { terms: terms.clone(), filter, limit: CANDIDATES_MAX };
+        let search = Search {
+            terms: asked.terms.clone(),
+            guesses: asked.guesses,
+            vector,
+            filter,
+            limit: CANDIDATES_MAX,
+        };
         let candidates = self.ports.index.candidates(search).await?;
-        Ok(rank(&terms, &candidates))
+        Ok(rank(&asked, &candidates, None).into_iter().map(|placed| placed.ranked).collect())
     }
 
     async fn hits(&self, ranked: impl Iterator<Item = &Ranked>) -> Result<Vec<Hit>, Error> {
         let ranked: Vec<&Ranked> = ranked.collect();
-        let items = self.ports.index.items(ranked.iter().map(|ranked| ranked.found).collect()).await?;
+        let items = self.ports.items.items(ranked.iter().map(|ranked| ranked.found).collect()).await?;
         let mut items = items.into_iter().peekable();
         let mut hits = Vec::with_capacity(ranked.len());
         // What was deleted between the two reads is missing among the items.
@@ -333,9 +341,8 @@ impl Memory {
             step_count: steps.len() as u32,
             completion,
         };
-        let document = Document::of_episode(&head, steps.iter().map(|step| &step.call));
         let job = head.completion.is_some().then(|| self.new_job(weight));
-        Ok(Insertion { episode: Episode { head, steps }, document, job })
+        Ok(Insertion { episode: Episode { head, steps }, job })
     }
 
     fn announce(&self, event: &EpisodeEvent) {

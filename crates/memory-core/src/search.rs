@@ -23,6 +23,14 @@ pub struct Passage {
     pub text: Option<String>,
 }
 
+impl Passage {
+    /// Tells texts apart: 64 bits of FNV-1a (Fowler, Noll and Vo) over the text to embed; `None` without one.
+    pub fn fingerprint(&self) -> Option<u64> {
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.text.as_ref().map(|text| text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+    }
+}
+
 /// A stored thing as it is searched for. Never without passages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
@@ -85,6 +93,9 @@ pub trait Corpus: Send + Sync {
 pub struct Search {
     /// Distinct terms of the query.
     pub terms: Vec<String>,
+    /// How many of the last of them are guesses, such as two words written as one: they count where they are found, and
+    /// are not taken for misspellings where they are not.
+    pub guesses: usize,
     /// The query's vector and the space it lies in.
     pub vector: Option<(Space, Vector)>,
     /// What may be found. With `until`, what was retired only later may be found too: it was current then.

@@ -64,8 +64,8 @@ impl Averages {
 }
 
 impl<'a> Lexical<'a> {
-    /// Looks the terms up and scores every admitted passage.
-    pub(crate) fn new(state: &'a State, terms: &[String], filter: &Filter) -> Self {
+    /// Looks the terms up and scores every admitted passage. The last `guesses` of them are not taken for misspellings.
+    pub(crate) fn new(state: &'a State, terms: &[String], guesses: usize, filter: &Filter) -> Self {
         let part = |slot: &'a crate::state::Slot| {
             let lists = terms.iter().map(|_| List::default()).collect();
             Part { segment: &slot.segment, admitted: Admitted::new(slot, filter), lists, scores: Vec::new() }
@@ -80,10 +80,11 @@ impl<'a> Lexical<'a> {
             idf: Vec::new(),
             averages: Averages::new(&state.totals),
         };
+        let meant = terms.len().saturating_sub(guesses);
         for (number, term) in terms.iter().enumerate() {
             let mut frequency = lexical.look_up(number, term);
             let mut spelled = None;
-            if frequency == 0 && spelling::may_be_misspelled(term) {
+            if frequency == 0 && number < meant && spelling::may_be_misspelled(term) {
                 spelled = lexical.meant(term);
                 if let Some(meant) = &spelled {
                     frequency = lexical.look_up(number, meant);

@@ -313,10 +313,10 @@ mod tests {
                 if !terms.iter().any(|term| term == word) { terms.push(word.into()) }
             });
             let filter = if all { Filter::default() } else {
-                Filter { kinds, domain, project, since, until, outcome: outcome.map(|n| Outcome::ALL[n]) }
+                Filter { kinds, domain, project, since, until, outcome: outcome.map(|n| Outcome::ALL[n]), superseded: false }
             };
             let vector = vector_of.map(|(numbers, name)| (space(name), vector(numbers)));
-            Search { terms, vector, filter, limit }
+            Search { terms, guesses: 0, vector, filter, limit }
         }
     }
 
