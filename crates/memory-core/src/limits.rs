@@ -37,6 +37,8 @@ pub const QUERY_TERMS_MAX: usize = 512;
 pub const GUESSES_MAX: usize = 24;
 /// Passages proposed by the index for one query by words and by vectors each, before ranking.
 pub const CANDIDATES_MAX: usize = 100;
+/// Things that are looked at for one answer, at the least.
+pub const SELECTED_MIN: usize = 30;
 /// Longest word that is indexed, in characters.
 pub const TERM_CHARS_MAX: usize = 48;
 /// Words that are written together, such as a path, up to which they are indexed as one too.

@@ -10,13 +10,16 @@ use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
-use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, SIMILAR_MAX};
+use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, SELECTED_MIN, SIMILAR_MAX};
 use crate::note::{Layer, Note};
 use crate::port::{
     AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
 };
 use crate::reflection::Reflection;
-use crate::retrieve::{Advice, Answer, Filter, Found, Hit, Item, Kind, Ranked, compose, query_terms, rank};
+use crate::retrieve::{
+    Advice, Answer, Filter, Found, Hit, Item, Kind, LeftOut, Period, Placed, Reason, Selection, compose,
+    query_terms, rank, select,
+};
 use crate::reward::Reward;
 use crate::search::Search;
 use crate::validate::{check, scrub};
@@ -90,6 +93,8 @@ pub struct Question {
     pub filter: Filter,
     /// How many hits at the most, 1..=[`HITS_MAX`].
     pub limit: usize,
+    /// Whether to tell what was found and left out.
+    pub explain: bool,
 }
 
 /// The memory: the use cases over the [`Ports`].
@@ -120,6 +125,7 @@ impl Memory {
             let others = similar.into_iter().filter(|hit| hit.item.found() != Found::Episode(id)).collect();
             return Ok(Created { id, existing: true, head, job: None, similar: others });
         }
+        self.ports.semantics.written(Found::Episode(head.id));
         self.announce_insertion(&head, job);
         Ok(Created { id: head.id, existing: false, head, job, similar })
     }
@@ -196,6 +202,7 @@ impl Memory {
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(of_episode(id, error)),
                 Ok(()) => {
+                    self.ports.semantics.written(Found::Episode(id));
                     self.announce_completion(id, completion.outcome, job.id);
                     return Ok((completion, job.id));
                 }
@@ -224,10 +231,12 @@ impl Memory {
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
         let named = supersedes.join(" or ");
-        self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
+        let remembered = self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
-        })
+        })?;
+        self.ports.semantics.written(Found::Note(remembered.0));
+        Ok(remembered)
     }
 
     /// Answers a question: what is relevant, and what it teaches.
@@ -239,64 +248,92 @@ impl Memory {
         check(&mut question, violations)?;
         // What is stored has no secrets, so a question without them finds the same; and it is kept as a key.
         scrub(&mut question);
-        let Question { query, filter, limit } = question;
-        let key = AnswerKey {
-            query,
-            filter,
-            limit,
-            period: None,
-            explain: false,
-            space: self.ports.semantics.space(),
-        };
+        let Question { query, filter, limit, explain } = question;
+        let semantics = &self.ports.semantics;
+        let period = Period::named(&query, self.ports.source.now());
+        let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space() };
         let seq = self.ports.changes.change_seq().await?;
         if let Some(answer) = self.ports.answers.get(&key, seq).await {
             return Ok(answer);
         }
-        let ranked = self.search(&key.query, key.filter.clone()).await?;
-        let hits = self.hits(ranked.iter().take(limit)).await?;
-        let advice = self.advise(&ranked).await?;
-        let answer = Answer { known: !hits.is_empty(), hits, advice };
-        // Whatever was committed since `seq` was read makes the answer newer than its key says, never older.
-        if self.ports.changes.change_seq().await? == seq {
+        let answer = self.answer(&key).await?;
+        // Whatever was committed since `seq` was read makes the answer newer than its key says, never older. One for
+        // which the model failed is not what the key says.
+        let is_whole = answer.by_meaning == key.space.is_some();
+        if is_whole && self.ports.changes.change_seq().await? == seq {
             self.ports.answers.put(&key, seq, &answer).await;
         }
         Ok(answer)
     }
 
-    async fn search(&self, query: &str, filter: Filter) -> Result<Vec<Ranked>, Error> {
+    async fn answer(&self, key: &AnswerKey) -> Result<Answer, Error> {
+        let (placed, by_meaning) = self.search(&key.query, key.filter.clone(), key.period).await?;
+        let advice = self.advise(&placed).await?;
+        let Selection { hits, mut left_out } = self.choose(placed, key.limit).await?;
+        if key.explain {
+            left_out.extend(self.superseded(key).await?);
+        } else {
+            left_out.clear();
+        }
+        Ok(Answer { known: !hits.is_empty(), hits, advice, by_meaning, left_out })
+    }
+
+    /// What would be told had it not been superseded.
+    async fn superseded(&self, key: &AnswerKey) -> Result<Vec<LeftOut>, Error> {
+        let filter = Filter { superseded: true, ..key.filter.clone() };
+        if key.filter.superseded {
+            return Ok(Vec::new());
+        }
+        let (mut placed, _) = self.search(&key.query, filter, key.period).await?;
+        placed.truncate(key.limit);
+        placed.retain(|placed| placed.ranked.retired.is_some());
+        let found = self.items(placed).await?.into_iter();
+        let left_out = |(item, placed): (Item, Placed)| LeftOut {
+            item,
+            ranked: placed.ranked,
+            reason: Reason::Superseded(None),
+        };
+        Ok(found.map(left_out).collect())
+    }
+
+    /// Things in the order of relevance, and whether the meaning of the query counted.
+    async fn search(
+        &self,
+        query: &str,
+        filter: Filter,
+        period: Option<Period>,
+    ) -> Result<(Vec<Placed>, bool), Error> {
         self.ports.semantics.settled().await;
         let asked = query_terms(query);
         let vector = self.ports.semantics.query_vector(query).await;
-        if asked.terms.is_empty() && vector.is_none() {
-            return Ok(Vec::new());
+        let by_meaning = vector.is_some();
+        if asked.terms.is_empty() && !by_meaning {
+            return Ok((Vec::new(), false));
         }
-        let search = Search {
-            terms: asked.terms.clone(),
-            guesses: asked.guesses,
-            vector,
-            filter,
-            limit: CANDIDATES_MAX,
-        };
+        let (terms, guesses) = (asked.terms.clone(), asked.guesses);
+        let search = Search { terms, guesses, vector, filter, limit: CANDIDATES_MAX };
         let candidates = self.ports.index.candidates(search).await?;
-        Ok(rank(&asked, &candidates, None).into_iter().map(|placed| placed.ranked).collect())
+        Ok((rank(&asked, &candidates, period), by_meaning))
     }
 
-    async fn hits(&self, ranked: impl Iterator<Item = &Ranked>) -> Result<Vec<Hit>, Error> {
-        let ranked: Vec<&Ranked> = ranked.collect();
-        let items = self.ports.items.items(ranked.iter().map(|ranked| ranked.found).collect()).await?;
-        let mut items = items.into_iter().peekable();
-        let mut hits = Vec::with_capacity(ranked.len());
-        // What was deleted between the two reads is missing among the items.
-        for ranked in ranked {
-            if let Some(item) = items.next_if(|item| item.found() == ranked.found) {
-                hits.push(Hit { item, ranked: ranked.clone() });
-            }
-        }
-        Ok(hits)
+    /// The hits among what was found.
+    async fn choose(&self, mut placed: Vec<Placed>, limit: usize) -> Result<Selection, Error> {
+        // Enough to see what supersedes what, and to fill the places of what is left out.
+        placed.truncate((2 * limit).max(SELECTED_MIN));
+        Ok(select(self.items(placed).await?, limit))
     }
 
-    async fn advise(&self, ranked: &[Ranked]) -> Result<Advice, Error> {
-        let advisers = crate::retrieve::advisers(ranked);
+    /// The things themselves. What was deleted between the two reads is left out.
+    async fn items(&self, placed: Vec<Placed>) -> Result<Vec<(Item, Placed)>, Error> {
+        let found = placed.iter().map(|placed| placed.ranked.found).collect();
+        let mut items = self.ports.items.items(found).await?.into_iter().peekable();
+        let with_item =
+            |placed: Placed| Some((items.next_if(|item| item.found() == placed.ranked.found)?, placed));
+        Ok(placed.into_iter().filter_map(with_item).collect())
+    }
+
+    async fn advise(&self, placed: &[Placed]) -> Result<Advice, Error> {
+        let advisers = crate::retrieve::advisers(placed);
         if advisers.is_empty() {
             return Ok(Advice::default());
         }
@@ -307,8 +344,8 @@ impl Memory {
 
     async fn similar(&self, head: &EpisodeHead) -> Result<Vec<Hit>, Error> {
         let filter = Filter { kinds: vec![Kind::Episode], ..Filter::default() };
-        let ranked = self.search(&head.brief.task, filter).await?;
-        self.hits(ranked.iter().take(SIMILAR_MAX)).await
+        let (placed, _) = self.search(&head.brief.task, filter, None).await?;
+        Ok(self.choose(placed, SIMILAR_MAX).await?.hits)
     }
 
     async fn head(&self, id: EpisodeId) -> Result<EpisodeHead, Error> {

@@ -4,14 +4,18 @@
 mod advice;
 pub mod analyze;
 pub mod document;
+mod outdated;
 mod period;
 mod rank;
+mod select;
 
 pub(crate) use advice::advisers;
 pub use advice::{Advice, AdviceItem, compose};
 pub use analyze::{QueryTerms, query_terms};
 pub use period::Period;
 pub use rank::{Evidence, Placed, Ranked, rank};
+pub use select::{LeftOut, Reason};
+pub(crate) use select::{Selection, select};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -94,6 +98,8 @@ pub struct Hit {
     pub item: Item,
     /// How well it fits the query and why it was found.
     pub ranked: Ranked,
+    /// A newer note about the same subject that says something else, if one was found.
+    pub superseded_by: Option<Found>,
 }
 
 /// A pattern with those of the asked-for episodes that show it.
@@ -125,4 +131,8 @@ pub struct Answer {
     pub advice: Advice,
     /// Whether anything relevant is known. If not, `hits` is empty.
     pub known: bool,
+    /// Whether the meaning of the query was searched for too, or its words only.
+    pub by_meaning: bool,
+    /// What was found and left out, the best first; only where the question asks for it.
+    pub left_out: Vec<LeftOut>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Lesson, Lessons, Ranked};
+use super::{Found, Lesson, Lessons, Placed};
 use crate::episode::{EpisodeHead, Outcome};
 use crate::id::EpisodeId;
 use crate::limits::{ADVICE_ITEMS_MAX, ADVISERS_MAX};
@@ -42,8 +42,9 @@ pub struct Advice {
 }
 
 /// The episodes similar enough to learn from, the most similar first.
-pub(crate) fn advisers(ranked: &[Ranked]) -> Vec<EpisodeId> {
-    let similar = ranked.iter().filter(|ranked| ranked.confidence >= ADVICE_CONFIDENCE);
+pub(crate) fn advisers(placed: &[Placed]) -> Vec<EpisodeId> {
+    let ranked = placed.iter().map(|placed| &placed.ranked);
+    let similar = ranked.filter(|ranked| ranked.confidence >= ADVICE_CONFIDENCE);
     let episodes = similar.filter_map(|ranked| match ranked.found {
         Found::Episode(id) => Some(id),
         Found::Pattern(_) | Found::Note(_) => None,
