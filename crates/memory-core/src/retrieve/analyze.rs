@@ -78,8 +78,10 @@ pub(crate) fn is_stop_word(term: &str) -> bool {
 
 /// Two words that follow each other as one: a query's "soap bar" is a record's "soapbar".
 fn side_by_side(text: &str) -> impl Iterator<Item = String> {
-    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).collect();
-    let pairs = words.windows(2).filter(|pair| !pair.iter().any(|word| is_stop_word(&word.to_lowercase())));
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let says_little = |word: &&str| word.len() < 2 || is_stop_word(&word.to_lowercase());
+    let pairs = words.windows(2).filter(|pair| !pair.iter().any(says_little));
     pairs.map(|pair| stem(cut(&pair.concat().to_lowercase()))).collect::<Vec<_>>().into_iter()
 }
 

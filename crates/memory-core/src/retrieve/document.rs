@@ -9,7 +9,7 @@ use crate::note::Note;
 use crate::pattern::Pattern;
 use crate::search::{Document, Passage};
 
-use super::analyze::count_terms;
+use super::analyze::{count_terms, is_unspaced};
 
 /// What a word counts where the thing says what it is about.
 const SAID: f32 = 1.0;
@@ -108,12 +108,14 @@ fn worded(text: &str, weight: f32) -> Option<Passage> {
 /// part.
 fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
-    let (mut start, mut words) = (0, 0);
+    let (mut start, mut words, mut in_word) = (0, 0, false);
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|(_, next)| *next);
-        let ends_word = c.is_whitespace() || super::analyze::is_unspaced(c);
-        words += usize::from(ends_word && next.is_none_or(|next| !next.is_whitespace()));
+        let is_unspaced = is_unspaced(c);
+        let was_in_word = std::mem::replace(&mut in_word, !c.is_whitespace() && !is_unspaced);
+        words += usize::from(is_unspaced || (in_word && !was_in_word));
+        let ends_word = c.is_whitespace() || is_unspaced;
         let ends_sentence = c == '\n'
             || (matches!(c, '.' | '!' | '?' | '。' | '！' | '？') && next.is_none_or(char::is_whitespace));
         if (words >= PASSAGE_WORDS && ends_sentence) || (words >= PASSAGE_WORDS_MAX && ends_word) {

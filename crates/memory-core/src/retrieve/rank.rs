@@ -244,3 +244,104 @@ fn rising(x: f64, half: f64, power: i32) -> f64 {
     let x = (x / half).powi(power);
     x / (1.0 + x)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::id::NoteId;
+    use crate::search::Neighbour;
+
+    const DOCUMENTS: u64 = 1_000;
+
+    fn found(id: u128) -> Found {
+        Found::Note(NoteId(Uuid::from_u128(id)))
+    }
+
+    /// A thing of one passage.
+    fn candidate(id: u128, lexical: f32, matched: &[u16], dense: Option<f32>) -> Candidate {
+        Candidate {
+            found: found(id),
+            when: Timestamp::UNIX_EPOCH,
+            retired: None,
+            passage: 0,
+            fit: Fit { lexical, dense },
+            whole: lexical,
+            matched: matched.to_vec(),
+            neighbours: Vec::new(),
+            vector: None,
+        }
+    }
+
+    fn near(mut candidate: Candidate, cohesion: f32, fit: Fit) -> Candidate {
+        candidate.neighbours.push(Neighbour { distance: 1, fit, cohesion });
+        candidate
+    }
+
+    fn ranked(frequencies: &[u64], proposed: Vec<Candidate>, period: Option<Period>) -> Vec<Ranked> {
+        let terms = (0..frequencies.len()).map(|n| format!("term{n}")).collect();
+        let spelled = vec![None; frequencies.len()];
+        let candidates =
+            Candidates { documents: DOCUMENTS, frequencies: frequencies.to_vec(), spelled, proposed };
+        let placed = rank(&QueryTerms { terms, guesses: 0 }, &candidates, period);
+        placed.into_iter().map(|placed| placed.ranked).collect()
+    }
+
+    fn order(frequencies: &[u64], proposed: Vec<Candidate>) -> Vec<Found> {
+        ranked(frequencies, proposed, None).into_iter().map(|ranked| ranked.found).collect()
+    }
+
+    #[test]
+    fn an_exact_name_beats_a_likely_meaning() {
+        let proposed = vec![candidate(1, 6.0, &[0], Some(0.2)), candidate(2, 0.0, &[], Some(0.6))];
+        assert_eq!(order(&[1], proposed), [found(1), found(2)]);
+    }
+
+    #[test]
+    fn a_meaning_beats_a_chance_word_of_a_long_question() {
+        let rare = [0, 0, 0, 0, 0, 40];
+        let proposed = vec![candidate(1, 3.0, &[5], Some(0.1)), candidate(2, 0.0, &[], Some(0.5))];
+        assert_eq!(order(&rare, proposed), [found(2), found(1)]);
+    }
+
+    #[test]
+    fn without_vectors_words_decide() {
+        let proposed = vec![candidate(1, 2.0, &[1], None), candidate(2, 4.0, &[0], None)];
+        assert_eq!(order(&[3, 40, 0, 0, 0, 0], proposed), [found(2), found(1)]);
+    }
+
+    #[test]
+    fn what_has_no_vector_yet_is_not_held_back() {
+        let proposed = vec![candidate(1, 6.0, &[0, 1], None), candidate(2, 2.0, &[1], Some(0.4))];
+        assert_eq!(order(&[2, 20], proposed), [found(1), found(2)]);
+    }
+
+    #[test]
+    fn a_matching_neighbour_counts_in_a_sequence_only() {
+        let fit = Fit { lexical: 6.0, dense: None };
+        let alone = candidate(2, 3.0, &[0], None);
+        let beside = |cohesion| near(candidate(1, 2.5, &[0], None), cohesion, fit);
+        assert_eq!(order(&[5], vec![beside(1.0), alone.clone()]), [found(1), found(2)]);
+        assert_eq!(order(&[5], vec![beside(0.0), alone]), [found(2), found(1)]);
+    }
+
+    #[test]
+    fn the_period_that_is_named_counts_without_cutting_off_the_rest() {
+        let (from, to) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + 24.hours());
+        let mut later = candidate(1, 4.0, &[0], None);
+        later.when = to + 24.hours();
+        let proposed = vec![later, candidate(2, 3.5, &[0], None)];
+        let ranked = ranked(&[5], proposed, Some(Period { from, to }));
+        assert_eq!(ranked.iter().map(|ranked| ranked.found).collect::<Vec<_>>(), [found(2), found(1)]);
+        assert!(ranked[0].evidence.in_period && !ranked[1].evidence.in_period);
+    }
+
+    #[test]
+    fn of_equals_the_newer_comes_first() {
+        let mut newer = candidate(1, 4.0, &[0], None);
+        newer.when = Timestamp::UNIX_EPOCH + 48.hours();
+        assert_eq!(order(&[5], vec![candidate(2, 4.0, &[0], None), newer]), [found(1), found(2)]);
+    }
+}

@@ -192,3 +192,99 @@ fn diversify(entries: &mut [Entry]) {
 fn in_order(entries: &mut [Entry]) {
     entries.sort_by(|a, b| b.score().total_cmp(&a.score()));
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, ToSpan};
+    use uuid::Uuid;
+
+    use super::super::Evidence;
+    use super::*;
+    use crate::episode::Scope;
+    use crate::id::NoteId;
+    use crate::note::Layer;
+    use crate::vector::Vector;
+
+    fn id(hour: i64) -> NoteId {
+        NoteId(Uuid::from_u128(hour as u128))
+    }
+
+    /// A note of this hour, which is its id too.
+    fn note(hour: i64, text: &str, score: f64) -> (Item, Placed) {
+        let at = Timestamp::UNIX_EPOCH + hour.hours();
+        let note = Note {
+            id: id(hour),
+            external_id: None,
+            text: text.into(),
+            scope: Scope::default(),
+            layer: Layer::LongTerm,
+            tags: Vec::new(),
+            at,
+        };
+        let found = Found::Note(note.id);
+        let evidence = Evidence { coverage: 1.0, ..Evidence::default() };
+        let ranked = Ranked { found, when: at, retired: None, score, confidence: 1.0, evidence };
+        (Item::Note(note), Placed { ranked, vector: None })
+    }
+
+    fn pointing(mut entry: (Item, Placed), vector: [f32; 2]) -> (Item, Placed) {
+        entry.1.vector = Some(Vector::new(&vector));
+        entry
+    }
+
+    fn told(found: Vec<(Item, Placed)>, limit: usize) -> (Vec<i64>, Vec<(i64, Reason)>) {
+        let hour = |ranked: &Ranked| ranked.when.as_second() / 3_600;
+        let Selection { hits, left_out } = select(found, limit);
+        let left_out = left_out.iter().map(|left_out| (hour(&left_out.ranked), left_out.reason));
+        (hits.iter().map(|hit| hour(&hit.ranked)).collect(), left_out.collect())
+    }
+
+    #[test]
+    fn the_older_of_two_values_is_superseded() {
+        let old = note(1, "The port of the staging server is 80", 1.0);
+        let new = note(2, "The port of the staging server is 81", 0.9);
+        let superseded = (1, Reason::Superseded(Some(Found::Note(id(2)))));
+        assert_eq!(told(vec![old, new], 5), (vec![2], vec![superseded]));
+    }
+
+    #[test]
+    fn what_may_both_hold_is_told_the_newer_first() {
+        let found =
+            || vec![note(1, "Tests live in tests/unit", 1.0), note(2, "Tests live in tests/system", 0.9)];
+        assert_eq!(told(found(), 5).0, [2, 1]);
+        assert_eq!(select(found(), 5).hits[1].superseded_by, Some(Found::Note(id(2))));
+    }
+
+    #[test]
+    fn another_project_is_another_subject() {
+        let mut old = note(1, "The port of the staging server is 80", 1.0);
+        if let Item::Note(note) = &mut old.0 {
+            note.scope.project = Some("shop".into());
+        }
+        let new = note(2, "The port of the staging server is 81", 0.9);
+        assert_eq!(told(vec![old, new], 5).0, [1, 2]);
+    }
+
+    #[test]
+    fn the_same_said_again_is_told_once() {
+        let found = vec![note(1, "Deploys need the VPN.", 1.0), note(2, "deploys need a VPN", 0.9)];
+        assert_eq!(told(found, 5), (vec![1], vec![(2, Reason::Duplicate(Found::Note(id(1))))]));
+    }
+
+    #[test]
+    fn what_is_much_like_a_better_one_makes_room() {
+        let found = vec![
+            pointing(note(1, "a b c", 1.0), [1.0, 0.0]),
+            pointing(note(2, "a b d", 0.9), [1.0, 0.01]),
+            pointing(note(3, "e f g", 0.8), [0.0, 1.0]),
+        ];
+        assert_eq!(told(found, 5).0, [1, 3, 2]);
+    }
+
+    #[test]
+    fn what_fits_much_less_than_the_best_is_left_out() {
+        let found = vec![note(3, "a", 1.0), note(2, "b", 0.9), note(1, "c", 0.1)];
+        assert_eq!(told(found.clone(), 5), (vec![3, 2], vec![(1, Reason::Weak)]));
+        assert_eq!(told(found, 1), (vec![3], vec![(2, Reason::Limit), (1, Reason::Weak)]));
+    }
+}
