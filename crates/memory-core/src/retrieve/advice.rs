@@ -9,7 +9,7 @@ use crate::limits::{ADVICE_ITEMS_MAX, ADVISERS_MAX};
 use crate::pattern::{PatternBody, Rate, Tally};
 
 /// How likely an episode must be relevant for its lessons to become advice: advice from unlike tasks does harm.
-const ADVICE_CONFIDENCE: f64 = 0.35;
+const ADVICE_CONFIDENCE: f64 = 0.15;
 /// Episodes named as evidence of one item at the most.
 const EVIDENCE_MAX: usize = 3;
 /// Distinct episodes that must have shown a pattern before its rate says anything.

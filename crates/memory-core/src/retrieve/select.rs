@@ -9,8 +9,8 @@ use crate::note::Note;
 
 /// Share of the best score that a hit must reach.
 const RELATIVE_CUT: f64 = 0.4;
-/// How likely a hit must be relevant.
-pub(super) const RELEVANT_CONFIDENCE: f64 = 0.25;
+/// How likely the best hit must be relevant for anything to be told.
+const KNOWN_CONFIDENCE: f64 = 0.04;
 /// Cosine from which on two notes are taken to say much the same (maximal marginal relevance).
 const ALIKE: f32 = 0.9;
 /// What a hit loses of its score for being the same as a better one; less as it is less alike.
@@ -72,7 +72,9 @@ pub(crate) fn select(found: Vec<(Item, Placed)>, limit: usize) -> Selection {
     supersede(&mut entries);
     repeat(&mut entries);
     diversify(&mut entries);
-    let best = entries.iter().filter(|entry| entry.reason.is_none()).map(Entry::score).fold(0.0, f64::max);
+    let told = || entries.iter().filter(|entry| entry.reason.is_none());
+    let best = told().map(Entry::score).fold(0.0, f64::max);
+    let is_known = told().any(|entry| entry.placed.ranked.confidence >= KNOWN_CONFIDENCE);
     let mut selection = Selection::default();
     for entry in entries {
         let weak =
