@@ -77,8 +77,7 @@ pub(crate) fn select(found: Vec<(Item, Placed)>, limit: usize) -> Selection {
     let is_known = told().any(|entry| entry.placed.ranked.confidence >= KNOWN_CONFIDENCE);
     let mut selection = Selection::default();
     for entry in entries {
-        let weak =
-            entry.score() < RELATIVE_CUT * best || entry.placed.ranked.confidence < RELEVANT_CONFIDENCE;
+        let weak = !is_known || entry.score() < RELATIVE_CUT * best;
         let full = selection.hits.len() >= limit;
         let reason = entry.reason.or(weak.then_some(Reason::Weak)).or(full.then_some(Reason::Limit));
         let Entry { item, placed: Placed { ranked, .. }, doubted, .. } = entry;
