@@ -17,6 +17,8 @@ const COVERAGE_HALF: f64 = 0.15;
 const MISSING_HALF: f64 = 2.75;
 /// How many of the rarest possible words in common convince by half whatever else is missing.
 const COMMON_HALF: f64 = 5.0;
+/// Documents from which on it is told by half that nothing has a word.
+const EXPECTING_DOCUMENTS: f64 = 200.0;
 /// What the better of the passages right before and after adds, and of those one further away.
 const NEIGHBOUR_SHARES: [f64; 2] = [0.5, 0.3];
 /// What a whole document counts beside its best passage.
@@ -117,13 +119,13 @@ pub fn rank(asked: &QueryTerms, candidates: &Candidates, period: Option<Period>)
 }
 
 /// How likely something is relevant: logistic models over the evidence, fitted on dialogues, notes and task records with
-/// questions to them and to others of them (of things that were given 0.3, 0.22 were relevant; of 0.5, 0.5; of 0.9, 0.9).
+/// questions to them and to others of them (of things that were given 0.3, 0.25 were relevant; of 0.5, 0.5; of 0.9, 0.9).
 fn confidence(evidence: &Evidence) -> f64 {
     let Evidence { coverage, common, .. } = evidence;
     let odds = match evidence.meaning {
         // The more the words say, the less the meaning adds.
-        Some(cosine) => -9.3 + 7.7 * coverage + 0.86 * common + (10.7 - 10.0 * coverage) * cosine.max(0.0),
-        None => -5.8 + 4.3 * coverage + 1.4 * common,
+        Some(cosine) => -9.2 + 7.4 * coverage + 0.83 * common + (10.4 - 9.2 * coverage) * cosine.max(0.0),
+        None => -6.0 + 4.65 * coverage + 1.33 * common,
     };
     1.0 / (1.0 + (-odds).exp())
 }
@@ -141,6 +143,9 @@ struct Scales<'a> {
     weights: Vec<f64>,
     /// What all terms weigh; guesses only where they are found.
     all: f64,
+    /// The same, where a word that nothing has weighs the less the fewer documents there are: that a small memory does not
+    /// have it says little.
+    all_expected: f64,
     /// What a word that nothing has weighs: the most that one can.
     rarest: f64,
     /// The best BM25 score of a passage, of a whole document.
@@ -159,10 +164,14 @@ impl<'a> Scales<'a> {
             if is_wrong_guess { 0.0 } else { f64::from(idf(documents, *df)) }
         };
         let weights: Vec<f64> = candidates.frequencies.iter().enumerate().map(weigh).collect();
+        let expectation = documents as f64 / (documents as f64 + EXPECTING_DOCUMENTS);
+        let expected = |(weight, df): (&f64, &u64)| if *df == 0 { weight * expectation } else { *weight };
+        let all_expected = weights.iter().zip(&candidates.frequencies).map(expected).sum();
         let best = |of: fn(&Candidate) -> f32| candidates.proposed.iter().map(of).fold(0.0, f32::max);
         Self {
             asked,
             all: weights.iter().sum(),
+            all_expected,
             weights,
             rarest: f64::from(idf(documents, 0)),
             best_passage: f64::from(best(|candidate| candidate.fit.lexical)),
@@ -175,8 +184,8 @@ impl<'a> Scales<'a> {
         candidate.matched.iter().filter_map(|place| self.weights.get(usize::from(*place))).sum()
     }
 
-    fn coverage(&self, candidate: &Candidate) -> f64 {
-        if self.all > 0.0 { self.weight_of(candidate) / self.all } else { 0.0 }
+    fn share(&self, candidate: &Candidate, of: f64) -> f64 {
+        if of > 0.0 { (self.weight_of(candidate) / of).min(1.0) } else { 0.0 }
     }
 
     fn common(&self, candidate: &Candidate) -> f64 {
@@ -190,7 +199,7 @@ impl<'a> Scales<'a> {
         }
         let common = self.common(candidate);
         let missing = (self.all / self.rarest.max(f64::MIN_POSITIVE) - common).max(0.0);
-        let coverage = self.coverage(candidate);
+        let coverage = self.share(candidate, self.all);
         let by_share = (1.0 + COVERAGE_HALF.powi(2)) * rising(coverage, COVERAGE_HALF, 2);
         let by_missing = 1.0 - rising(missing, MISSING_HALF, 4);
         let by_common = rising(common, COMMON_HALF, 4);
@@ -240,7 +249,7 @@ impl<'a> Scales<'a> {
         matched.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         let wrong_guesses = self.weights.iter().filter(|weight| **weight == 0.0).count();
         Evidence {
-            coverage: self.coverage(candidate).min(1.0),
+            coverage: self.share(candidate, self.all_expected),
             common: self.common(candidate),
             matched: matched.into_iter().map(|(term, _)| term.clone()).collect(),
             asked: self.asked.terms.len() - wrong_guesses,
