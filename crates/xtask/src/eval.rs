@@ -138,3 +138,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl Latency {
 
 impl Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 {:.2} ms, p95 {:.2} ms", self.p50_ms, self.p95_ms)
+        write!(f, "p50 {:.2} ms, p95 {:.2} ms, {} calls", self.p50_ms, self.p95_ms, self.calls)
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_slow_end_is_that_of_the_slowest_twentieth() {
         let times: Vec<Duration> = (1..=100).rev().map(Duration::from_millis).collect();
-        assert_eq!(Latency::of(&times).to_string(), "p50 51.00 ms, p95 96.00 ms");
-        assert_eq!(Latency::of(&[]).to_string(), "p50 0.00 ms, p95 0.00 ms");
+        assert_eq!(Latency::of(&times).to_string(), "p50 51.00 ms, p95 96.00 ms, 100 calls");
+        assert_eq!(Latency::of(&[]).to_string(), "p50 0.00 ms, p95 0.00 ms, 0 calls");
     }
 }

@@ -135,47 +135,45 @@ pub(crate) struct Figure {
 }
 
 impl Display for SetReport {
+    /// A table with a line for each category and one for its baseline. Figures are in percent; where a measure applies
+    /// to some of the questions only, their number follows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} questions, {} answered as unknown", self.set, self.questions, self.unknown)?;
-        writeln!(f, "  load {}; query {}; {} hits left out for length", self.load, self.query, self.omitted)?;
-        let categories = self.rows.iter().map(|row| row.category.chars().count());
-        let width = categories.max().unwrap_or(0).max("BM25".len());
-        write!(f, "  {:width$} {:>5} {:>8}", "", "n", "unknown")?;
-        for figure in self.rows.first().map_or(&[][..], |row| &row.figures) {
-            write!(f, "  {:<18}", figure.measure)?;
-        }
-        writeln!(f)?;
-        for row in &self.rows {
-            let unknown = 100.0 * row.unknown as f64 / row.questions.max(1) as f64;
-            write!(f, "  {:width$} {:>5} {unknown:>6.1} %", row.category, row.counted())?;
-            cells(f, row.figures.iter().map(|figure| figure.server))?;
-            if row.figures.iter().any(|figure| figure.bm25.is_some()) {
-                write!(f, "  {:>width$} {:>5} {:>8}", "BM25", "", "")?;
-                cells(f, row.figures.iter().map(|figure| figure.bm25))?;
-            }
+        writeln!(f, "  loading: {}; asking: {}; {} hits cut off", self.load, self.query, self.omitted)?;
+        let measures = self.rows.first().map_or(&[][..], |row| &row.figures);
+        let names = measures.iter().map(|figure| figure.measure.clone());
+        let head = ["", "n", "unknown"].map(String::from).into_iter().chain(names).collect();
+        let table: Vec<Vec<String>> =
+            [head].into_iter().chain(self.rows.iter().flat_map(Row::lines)).collect();
+        let width = |column: usize| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..3 + measures.len()).map(width).collect();
+        for line in &table {
+            let cells: Vec<String> =
+                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            writeln!(f, "  {}", cells.join("  ").trim_end())?;
         }
         Ok(())
     }
 }
 
-fn cells(f: &mut fmt::Formatter<'_>, estimates: impl Iterator<Item = Option<Estimate>>) -> fmt::Result {
-    for estimate in estimates {
-        let cell = estimate.map_or_else(
-            || "-".to_owned(),
-            |Estimate { mean, low, high, .. }| {
-                format!("{:.1} [{:.1} {:.1}]", mean * 100.0, low * 100.0, high * 100.0)
-            },
-        );
-        write!(f, "  {cell:<18}")?;
-    }
-    writeln!(f)
-}
-
 impl Row {
-    /// How many questions the first measure applies to; all if it applies to none.
-    fn counted(&self) -> usize {
-        let server = self.figures.first().and_then(|figure| figure.server);
-        server.map_or(self.questions, |estimate| estimate.n)
+    fn lines(&self) -> Vec<Vec<String>> {
+        let unknown = 100.0 * self.unknown as f64 / self.questions.max(1) as f64;
+        let server = [self.category.clone(), self.questions.to_string(), format!("{unknown:.1} %")];
+        let server = server.into_iter().chain(self.figures.iter().map(|figure| self.cell(figure.server)));
+        let mut lines = vec![server.collect()];
+        if self.figures.iter().any(|figure| figure.bm25.is_some()) {
+            let bm25 = ["  BM25", "", ""].map(String::from);
+            let bm25 = bm25.into_iter().chain(self.figures.iter().map(|figure| self.cell(figure.bm25)));
+            lines.push(bm25.collect());
+        }
+        lines
+    }
+
+    fn cell(&self, estimate: Option<Estimate>) -> String {
+        let Some(Estimate { n, mean, low, high }) = estimate else { return "-".into() };
+        let of = if n == self.questions { String::new() } else { format!(" of {n}") };
+        format!("{:.1} [{:.1} {:.1}]{of}", mean * 100.0, low * 100.0, high * 100.0)
     }
 }
 
@@ -234,7 +232,9 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "tiny: 3 questions, 1 answered as unknown");
         assert_eq!(lines.len(), 2 + 1 + 2 * 3 + 1, "{table}");
-        assert!(lines[9].starts_with("  trick     1  100.0 %  -"), "{table}");
+        assert_eq!(lines[2], "          n  unknown  hit@1                MRR");
+        assert_eq!(lines[4], "    BM25              50.0 [0.0 100.0]     75.0 [50.0 100.0]");
+        assert_eq!(lines[9], "  trick   1  100.0 %  -                    -");
     }
 
     #[test]
