@@ -9,7 +9,8 @@ use anyhow::{Context, ensure};
 use mcp_server::client::StdioClient;
 use serde_json::{Value, json};
 
-use crate::root;
+use crate::latency::Latency;
+use crate::{release_binary, root};
 
 /// Starts measured, and calls of each kind.
 const STARTS: usize = 30;
@@ -19,8 +20,7 @@ const QUESTION_CHARS: usize = 200;
 
 /// Imports `files` (or the runs of the demo) into a temporary database and measures.
 pub(crate) fn run(files: &[PathBuf]) -> anyhow::Result<()> {
-    let binary = root().join("target/release/memory-mcp");
-    ensure!(binary.exists(), "there is no release binary; run `cargo build --release` first");
+    let binary = release_binary()?;
     let demo = [root().join("crates/mcp-server/demo/airline_runs.jsonl")];
     let files = if files.is_empty() { &demo } else { files };
     let data = tempfile::tempdir()?;
@@ -47,25 +47,20 @@ pub(crate) fn run(files: &[PathBuf]) -> anyhow::Result<()> {
         starts.push(begun.elapsed());
         client.finish()?;
     }
-    writeln!(out, "start to initialize-reply: {}", percentiles(&mut starts))?;
+    writeln!(out, "start to initialize-reply: {}", Latency::of(&starts))?;
 
     let mut client = StdioClient::start(&mut command())?;
     let list = client.request("tools/list", &json!({}))?;
     writeln!(out, "tools/list: {} bytes, instructions included elsewhere", list.to_string().len())?;
     writeln!(out, "resident memory after the start: {}", resident(&mut client))?;
     let mut questions = questions(files)?;
-    let mut fresh = ask(&mut client, &questions)?;
-    writeln!(
-        out,
-        "query_memory, {} questions asked for the first time: {}",
-        fresh.len(),
-        percentiles(&mut fresh)
-    )?;
+    let fresh = ask(&mut client, &questions)?;
+    writeln!(out, "query_memory, questions asked for the first time: {}", Latency::of(&fresh))?;
     questions.truncate(50);
-    let mut again = ask(&mut client, &questions)?;
-    writeln!(out, "query_memory, asked again: {}", percentiles(&mut again))?;
-    let mut steps = record(&mut client)?;
-    writeln!(out, "add_episode_step, durable: {}", percentiles(&mut steps))?;
+    let again = ask(&mut client, &questions)?;
+    writeln!(out, "query_memory, asked again: {}", Latency::of(&again))?;
+    let steps = record(&mut client)?;
+    writeln!(out, "add_episode_step, durable: {}", Latency::of(&steps))?;
     writeln!(out, "resident memory after that: {}", resident(&mut client))?;
     client.finish()?;
     Ok(())
@@ -117,13 +112,4 @@ fn resident(client: &mut StdioClient) -> String {
     let text = std::fs::read_to_string(status).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.map_or_else(|| "unknown on this system".to_owned(), |line| line.trim().to_owned())
-}
-
-fn percentiles(latencies: &mut [Duration]) -> String {
-    latencies.sort();
-    let at = |share: f64| {
-        let place = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
-        latencies.get(place).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
-    };
-    format!("p50 {:.2} ms, p95 {:.2} ms", at(0.50), at(0.95))
 }

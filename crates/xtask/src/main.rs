@@ -1,11 +1,15 @@
-//! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`.
+//! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`,
+//! `cargo xtask eval`.
 
 mod bench;
 mod bench_model;
+mod eval;
 mod generate;
+mod latency;
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -26,6 +30,8 @@ enum Task {
         /// The directory of the model
         dir: PathBuf,
     },
+    /// Measures how well the release binary recalls, beside plain BM25, over stdio
+    Eval(eval::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,10 +39,18 @@ fn main() -> anyhow::Result<()> {
         Task::Generate { check } => generate::run(check),
         Task::Bench { files } => bench::run(&files),
         Task::BenchModel { dir } => bench_model::run(&dir),
+        Task::Eval(options) => eval::run(&options),
     }
 }
 
 /// The root of the repository.
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The server as it is shipped.
+fn release_binary() -> anyhow::Result<PathBuf> {
+    let binary = root().join("target/release/memory-mcp");
+    ensure!(binary.exists(), "there is no release binary; run `cargo build --release` first");
+    Ok(binary)
 }

@@ -1,0 +1,152 @@
+//! One memory, filled and asked through the tools of a server of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use mcp_server::client::StdioClient;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Largest budget of an answer that the tool takes, so that no hit is left out for its length where that can be helped.
+const ANSWER_TOKENS: usize = 20_000;
+/// What `health_check` says is still to be done in the background; what it does not mention is taken as done.
+const UNFINISHED: [&str; 2] = ["/metrics/jobs/queued", "/metrics/jobs/running"];
+/// How long background work may take after loading.
+const SETTLING_MAX: Duration = Duration::from_secs(30 * 60);
+const SETTLING_POLL: Duration = Duration::from_millis(20);
+
+/// How servers are started.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) binary: PathBuf,
+    /// The directory of the model; words only without.
+    pub(crate) model: Option<PathBuf>,
+}
+
+impl Launch {
+    fn command(&self, data: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.env("MEMORY_MCP_DATA_DIR", data).env_remove("MEMORY_MCP_MODEL_DIR");
+        if let Some(model) = &self.model {
+            command.env("MEMORY_MCP_MODEL_DIR", model);
+        }
+        command
+    }
+}
+
+/// What `query_memory` answered.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) known: bool,
+    /// The best first.
+    pub(crate) hits: Vec<Hit>,
+    /// Hits that did not fit into the budget.
+    #[serde(default)]
+    pub(crate) omitted: u64,
+}
+
+/// Of a hit, what is measured.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Hit {
+    pub(crate) external_id: Option<String>,
+    pub(crate) score: f64,
+    pub(crate) confidence: f64,
+}
+
+/// A memory in a temporary directory. One call at a time: what is stored later must also be newer.
+pub(crate) struct Store {
+    client: StdioClient,
+    /// How long calls took that store something.
+    pub(crate) loads: Vec<Duration>,
+    /// How long questions took.
+    pub(crate) queries: Vec<Duration>,
+    /// Whether something was stored since background work was last waited for.
+    unsettled: bool,
+    // Dropped after the client, and with it the server.
+    _data: TempDir,
+}
+
+impl Store {
+    /// Starts a server on a new memory into which these files were imported from the command line.
+    pub(crate) fn open(launch: &Launch, imports: &[PathBuf]) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut loads = Vec::new();
+        for file in imports {
+            let begun = Instant::now();
+            let done = launch.command(data.path()).args(["import", "jsonl"]).arg(file).output()?;
+            let said = String::from_utf8_lossy(&done.stderr);
+            ensure!(done.status.success(), "the import of {} failed: {said}", file.display());
+            loads.push(begun.elapsed());
+        }
+        let client = StdioClient::start(&mut launch.command(data.path()))?;
+        Ok(Self { client, loads, queries: Vec::new(), unsettled: true, _data: data })
+    }
+
+    /// Calls a tool that stores something.
+    pub(crate) fn load(&mut self, tool: &str, arguments: &Value) -> anyhow::Result<()> {
+        self.unsettled = true;
+        let begun = Instant::now();
+        self.call(tool, arguments)?;
+        self.loads.push(begun.elapsed());
+        Ok(())
+    }
+
+    /// Asks `query_memory` for things of one kind, once everything loaded so far is ready to be found.
+    pub(crate) fn ask(&mut self, ask: &Ask<'_>) -> anyhow::Result<Answer> {
+        self.settle()?;
+        let mut arguments = json!({
+            "query": ask.query, "limit": ask.limit, "kinds": [ask.kind], "max_tokens": ANSWER_TOKENS,
+        });
+        if let Some(domain) = ask.domain {
+            arguments["domain"] = domain.into();
+        }
+        let begun = Instant::now();
+        let answer = self.call("query_memory", &arguments)?;
+        self.queries.push(begun.elapsed());
+        serde_json::from_value(answer).context("query_memory answered in another form")
+    }
+
+    /// Waits until the background work is done.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.unsettled {
+            let health = self.call("health_check", &json!({}))?;
+            let left: u64 = UNFINISHED.iter().filter_map(|pointer| health.pointer(pointer)?.as_u64()).sum();
+            self.unsettled = left > 0;
+            if self.unsettled {
+                ensure!(begun.elapsed() < SETTLING_MAX, "{left} pieces of background work are never done");
+                std::thread::sleep(SETTLING_POLL);
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, tool: &str, arguments: &Value) -> anyhow::Result<Value> {
+        let params = json!({"name": tool, "arguments": arguments});
+        let mut result =
+            self.client.request("tools/call", &params).with_context(|| about(tool, arguments))?;
+        let content = result["structuredContent"].take();
+        if result["isError"] == true {
+            bail!("{}: {content}", about(tool, arguments));
+        }
+        Ok(content)
+    }
+}
+
+/// A question to a store.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) query: &'a str,
+    pub(crate) domain: Option<&'a str>,
+    pub(crate) kind: &'a str,
+    pub(crate) limit: usize,
+}
+
+/// Names a call that failed.
+fn about(tool: &str, arguments: &Value) -> String {
+    let start: String = arguments.to_string().chars().take(300).collect();
+    format!("{tool} failed for {start}")
+}
