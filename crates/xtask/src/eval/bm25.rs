@@ -10,11 +10,13 @@ const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
 /// English function words and those that questions are made of.
-const STOP_WORDS: &str = "a about above after again against all am an and any are as at be because been before being below \
-     between both but by can could did do does doing down during each few for from further had has have having he her here \
-     hers him his how i if in into is it its just me more most my no nor not now of off on once only or other our ours out \
-     over own s same she should so some such t than that the their theirs them then there these they this those through to \
-     too under until up very was we were what when where which while who whom why will with would you your yours";
+const STOP_WORDS: &str = "\
+     a about above after again against all am an and any are as at be because been before being below between \
+     both but by can could did do does doing down during each few for from further had has have having he her \
+     here hers him his how i if in into is it its just me more most my no nor not now of off on once only or \
+     other our ours out over own s same she should so some such t than that the their theirs them then there \
+     these they this those through to too under until up very was we were what when where which while who \
+     whom why will with would you your yours";
 
 static STOP: LazyLock<HashSet<&str>> = LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
 static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));

@@ -1,4 +1,5 @@
-//! A store and plain BM25 side by side: whatever goes into the one goes into the other, whatever is asked is asked of both.
+//! A store and plain BM25 side by side: whatever goes into the one goes into the other, whatever is asked is asked of
+//! both.
 
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ pub(crate) struct Question {
     pub(crate) categories: Vec<String>,
     pub(crate) query: String,
     pub(crate) gold: Gold,
-    /// Whether there is no answer to it: then it counts only in its categories, and there only whether it was said to be
-    /// unknown.
+    /// Whether there is no answer to it: then it counts only in its categories, and there only whether it was said to
+    /// be unknown.
     pub(crate) unanswerable: bool,
 }
 

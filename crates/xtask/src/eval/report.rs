@@ -1,6 +1,7 @@
 //! From answers to figures: by set, category and measure, for the server and for BM25.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,20 +19,22 @@ pub(crate) struct SetRun {
     pub(crate) set: String,
     pub(crate) measures: Vec<Measure>,
     pub(crate) answered: Vec<Answered>,
-    loads: Vec<std::time::Duration>,
-    queries: Vec<std::time::Duration>,
+    loads: Vec<Duration>,
+    queries: Vec<Duration>,
+    settling: Duration,
 }
 
 impl SetRun {
     pub(crate) fn new(set: impl Into<String>, measures: &[Measure]) -> Self {
-        let (answered, loads, queries) = Default::default();
-        Self { set: set.into(), measures: measures.to_vec(), answered, loads, queries }
+        let (answered, loads, queries, settling) = Default::default();
+        Self { set: set.into(), measures: measures.to_vec(), answered, loads, queries, settling }
     }
 
     /// Takes over how long the calls of a store took, and closes it.
     pub(crate) fn close(&mut self, collection: Collection) {
         self.loads.extend(&collection.store.loads);
         self.queries.extend(&collection.store.queries);
+        self.settling += collection.store.settling;
     }
 
     pub(crate) fn report(&self) -> SetReport {
@@ -54,6 +57,7 @@ impl SetRun {
             omitted: self.answered.iter().map(|one| one.omitted).sum(),
             load: Latency::of(&self.loads),
             query: Latency::of(&self.queries),
+            settling_s: self.settling.as_secs_f64(),
             rows,
         }
     }
@@ -113,6 +117,8 @@ pub(crate) struct SetReport {
     pub(crate) omitted: u64,
     pub(crate) load: Latency,
     pub(crate) query: Latency,
+    /// How long background work was waited for between loading and asking, in all stores.
+    pub(crate) settling_s: f64,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -139,7 +145,8 @@ impl Display for SetReport {
     /// to some of the questions only, their number follows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} questions, {} answered as unknown", self.set, self.questions, self.unknown)?;
-        writeln!(f, "  loading: {}; asking: {}; {} hits cut off", self.load, self.query, self.omitted)?;
+        writeln!(f, "  loading: {}; waiting: {:.1} s", self.load, self.settling_s)?;
+        writeln!(f, "  asking: {}; {} hits cut off", self.query, self.omitted)?;
         let measures = self.rows.first().map_or(&[][..], |row| &row.figures);
         let names = measures.iter().map(|figure| figure.measure.clone());
         let head = ["", "n", "unknown"].map(String::from).into_iter().chain(names).collect();
@@ -231,10 +238,10 @@ mod tests {
         let table = run().report().to_string();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "tiny: 3 questions, 1 answered as unknown");
-        assert_eq!(lines.len(), 2 + 1 + 2 * 3 + 1, "{table}");
-        assert_eq!(lines[2], "          n  unknown  hit@1                MRR");
-        assert_eq!(lines[4], "    BM25              50.0 [0.0 100.0]     75.0 [50.0 100.0]");
-        assert_eq!(lines[9], "  trick   1  100.0 %  -                    -");
+        assert_eq!(lines.len(), 3 + 1 + 2 * 3 + 1, "{table}");
+        assert_eq!(lines[3], "          n  unknown  hit@1                MRR");
+        assert_eq!(lines[5], "    BM25              50.0 [0.0 100.0]     75.0 [50.0 100.0]");
+        assert_eq!(lines[10], "  trick   1  100.0 %  -                    -");
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Store {
     pub(crate) loads: Vec<Duration>,
     /// How long questions took.
     pub(crate) queries: Vec<Duration>,
+    /// How long background work was waited for.
+    pub(crate) settling: Duration,
     /// Whether something was stored since background work was last waited for.
     unsettled: bool,
     // Dropped after the client, and with it the server.
@@ -82,7 +84,8 @@ impl Store {
             loads.push(begun.elapsed());
         }
         let client = StdioClient::start(&mut launch.command(data.path()))?;
-        Ok(Self { client, loads, queries: Vec::new(), unsettled: true, _data: data })
+        let (queries, settling) = Default::default();
+        Ok(Self { client, loads, queries, settling, unsettled: true, _data: data })
     }
 
     /// Calls a tool that stores something.
@@ -111,16 +114,21 @@ impl Store {
 
     /// Waits until the background work is done.
     fn settle(&mut self) -> anyhow::Result<()> {
+        if !self.unsettled {
+            return Ok(());
+        }
         let begun = Instant::now();
-        while self.unsettled {
+        loop {
             let health = self.call("health_check", &json!({}))?;
             let left: u64 = UNFINISHED.iter().filter_map(|pointer| health.pointer(pointer)?.as_u64()).sum();
-            self.unsettled = left > 0;
-            if self.unsettled {
-                ensure!(begun.elapsed() < SETTLING_MAX, "{left} pieces of background work are never done");
-                std::thread::sleep(SETTLING_POLL);
+            if left == 0 {
+                break;
             }
+            ensure!(begun.elapsed() < SETTLING_MAX, "{left} pieces of background work are never done");
+            std::thread::sleep(SETTLING_POLL);
         }
+        self.unsettled = false;
+        self.settling += begun.elapsed();
         Ok(())
     }
 

@@ -1,18 +1,19 @@
-//! PrecisionMemBench (tenurehq): short queries against a few beliefs, where what is returned beside the right ones counts
-//! as much as what is missing.
+//! PrecisionMemBench (tenurehq): short queries against a few beliefs, where what is returned beside the right ones
+//! counts as much as what is missing.
 //!
-//! Its definitions are kept: what is expected (`shouldOnlyInclude`, else `mustInclude` without pinned beliefs), precision
-//! and recall of the retrieved beliefs and when they are undefined, pinned beliefs taking their places first, no search
-//! for an empty query, users who share nothing. It is left in these points:
+//! Its definitions are kept: what is expected (`shouldOnlyInclude`, else `mustInclude` without pinned beliefs),
+//! precision and recall of the retrieved beliefs and when they are undefined, pinned beliefs taking their places
+//! first, no search for an empty query, users who share nothing. It is left in these points:
 //!
-//! * Superseded, resolved and pinned beliefs are not stored. The benchmark stores all and takes out the pinned facts that
-//!   it shows by itself; an agent would have retired the others with `supersedes`.
-//! * A belief is its content, tagged with its name and aliases; the benchmark joins them, and why it matters, to one text.
+//! * Superseded, resolved and pinned beliefs are not stored. The benchmark stores all and takes out the pinned facts
+//!   that it shows by itself; an agent would have retired the others with `supersedes`.
+//! * A belief is its content, tagged with its name and aliases; the benchmark joins them, and why it matters, to one
+//!   text.
 //! * At most 12 beliefs are retrieved where the benchmark takes up to 20.
 //! * A case with several scopes searches all of them; the benchmark gives its stores the first alone.
 //! * The participants of a retrieved relation are not added by the harness.
-//! * In sessions, too, returning nothing where something was expected is a precision of 0; the benchmark leaves such turns
-//!   out.
+//! * In sessions, too, returning nothing where something was expected is a precision of 0; the benchmark leaves such
+//!   turns out.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -232,7 +233,8 @@ pub(crate) fn cases(launch: &Launch, dir: &Path) -> anyhow::Result<SetRun> {
     Ok(run)
 }
 
-/// Conversations that wander, in which beliefs are added and get new names; the categories are the labels of their turns.
+/// Conversations that wander, in which beliefs are added and get new names; the categories are the labels of their
+/// turns.
 pub(crate) fn sessions(launch: &Launch, dir: &Path) -> anyhow::Result<SetRun> {
     let mut run = SetRun::new("precision-sessions", &MEASURES);
     let mut minds = Minds::open(launch, dir)?;
