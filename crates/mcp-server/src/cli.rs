@@ -168,7 +168,7 @@ impl Cli {
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
             Some(Command::Query { text, domain, project, limit, json }) => {
                 let filter = Filter { domain, project, ..Filter::default() };
-                query(&settings, Question { query: text, filter, limit }, json).await
+                query(&settings, Question { query: text, filter, limit, explain: false }, json).await
             }
             Some(Command::Import { format: ImportFormat::Jsonl { file } }) => {
                 import_file(&settings, file).await

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use cache_redb::Cache;
+use embeddings::{EmbeddingService, Library};
 use jiff::Timestamp;
 use learning_queue::{Worker, WorkerHandle};
 use memory_core::event::EventHandler;
 use memory_core::extract::Registry;
 use memory_core::memory::Memory;
 use memory_core::port::{Ports, Source};
+use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -26,6 +28,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: TursoStore,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) index: Arc<SearchIndex>,
+    pub(crate) embedding: Arc<EmbeddingService>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
 }

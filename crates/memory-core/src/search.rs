@@ -17,7 +17,7 @@ use crate::vector::Vector;
 pub struct Passage {
     /// Its distinct terms with the number of times each stands in it, in order of first appearance.
     pub terms: Vec<(String, u8)>,
-    /// How much a word counts here, 0..=1: 1 where the thing says what it is about, less where it only mentions.
+    /// What a word's score counts here, 0..=1: 1 where the thing says what it is about, less where it only mentions.
     pub weight: f32,
     /// The text to embed; `None` if the passage is found by its words alone.
     pub text: Option<String>,
@@ -136,6 +136,8 @@ pub struct Candidate {
     pub retired: Option<Timestamp>,
     /// Its number within the document, from 0.
     pub passage: u32,
+    /// How many passages the document has.
+    pub passages: u32,
     /// How well the passage fits.
     pub fit: Fit,
     /// BM25 of the whole document: its passages as one text.
@@ -153,7 +155,8 @@ pub struct Candidate {
 pub struct Candidates {
     /// Documents that the filter admits.
     pub documents: u64,
-    /// In how many of them each of the search's terms stands.
+    /// In how many of them each of the search's terms stands. Of those that only mention it, in passages of less than
+    /// half the full weight, ten count as one.
     pub frequencies: Vec<u64>,
     /// For a term that stands in none of them, the one that it seems to be a misspelling of and that was searched for
     /// in its place.

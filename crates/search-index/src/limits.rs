@@ -67,6 +67,8 @@ pub(crate) const MISSPELLED_CHARS_MIN: usize = 5;
 /// How much longer or shorter than the term a word may be that has it as its beginning or is its beginning, in
 /// characters.
 pub(crate) const PREFIX_CHARS_DIFFERENCE_MAX: usize = 2;
+/// Documents that only mention a term in passing which count as one that says it.
+pub(crate) const MENTIONS_AS_SAID: u64 = 10;
 /// Terms of a search that are looked for.
 pub(crate) const TERMS_MAX: usize = 1_024;
 /// Pairs of notes that are compared at each distance, and at random, to see whether a group of them is a sequence.

@@ -121,11 +121,13 @@ impl Proposal<'_> {
             cohesion: near.cohesion,
         };
         let fit = self.fit(part, passage);
+        let passages = segment.passages_of(document);
         Candidate {
             found: segment.found(document),
             when: timestamp(segment.at(document)),
             retired: segment.retired_at(document).map(timestamp),
-            passage: passage.saturating_sub(segment.passages_of(document).start),
+            passage: passage.saturating_sub(passages.start),
+            passages: passages.end - passages.start,
             fit,
             whole,
             matched,

@@ -213,6 +213,8 @@ struct Explanation {
     words_asked: usize,
     /// 0 to 1: the share of the query's words that it has, each weighed by its rarity in the memory.
     coverage: f64,
+    /// The weight of the words in common, in words as rare as can be.
+    common: f64,
     /// 0 to 1: its BM25 score against the best one.
     words: f64,
     /// −1 to 1: how close its meaning is to the query's (cosine); absent without a model.
@@ -381,11 +383,12 @@ impl WireHit {
 
 impl Explanation {
     fn new(evidence: &Evidence) -> Self {
-        let Evidence { coverage, matched, asked, words, meaning, neighbours, in_period } = evidence;
+        let Evidence { coverage, common, matched, asked, words, meaning, neighbours, in_period } = evidence;
         Self {
             matched: matched.clone(),
             words_asked: *asked,
             coverage: round(*coverage),
+            common: round(*common),
             words: round(*words),
             meaning: meaning.map(round),
             neighbours: round(*neighbours),

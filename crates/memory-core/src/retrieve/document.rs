@@ -16,7 +16,7 @@ const SAID: f32 = 1.0;
 /// What it counts in the steps of an episode, which are long and mention much in passing.
 const MENTIONED: f32 = 0.3;
 
-/// The document of an episode: its task and its summary by words and meaning, its labels, the key facts of its steps.
+/// The document of an episode: its task and its summary by words and meaning, the key facts of its steps by words.
 pub fn of_episode<'a>(head: &EpisodeHead, steps: impl IntoIterator<Item = &'a NewStep>) -> Document {
     let Brief { task, scope, task_type, tags, context } = &head.brief;
     let mut passages = told(task);
@@ -26,7 +26,7 @@ pub fn of_episode<'a>(head: &EpisodeHead, steps: impl IntoIterator<Item = &'a Ne
     let artifacts = head.completion.iter().flat_map(|completion| &completion.artifacts);
     let named = [&scope.domain, &scope.project, task_type];
     let named = named.into_iter().flatten().chain(tags).chain(context.values()).chain(artifacts);
-    passages.extend(labels(head.external_id.as_deref(), named.map(String::as_str)));
+    label(&mut passages, head.external_id.as_deref(), named.map(String::as_str));
     let mut done = String::new();
     for step in steps.into_iter().take(SEARCHED_STEPS_MAX) {
         // Not what the tool returned, which is long and mostly about other things.
@@ -38,18 +38,18 @@ pub fn of_episode<'a>(head: &EpisodeHead, steps: impl IntoIterator<Item = &'a Ne
     Document::bounded(passages)
 }
 
-/// The document of a note: its text by words and meaning, and its labels.
+/// The document of a note: its text by words and meaning.
 pub fn of_note(note: &Note) -> Document {
     let mut passages = told(&note.text);
     let named = [&note.scope.domain, &note.scope.project].into_iter().flatten().chain(&note.tags);
-    passages.extend(labels(note.external_id.as_deref(), named.map(String::as_str)));
+    label(&mut passages, note.external_id.as_deref(), named.map(String::as_str));
     Document::bounded(passages)
 }
 
 /// The document of a pattern.
 pub fn of_pattern(pattern: &Pattern) -> Document {
     let mut passages: Vec<Passage> = worded(&pattern.body.describe(), SAID).into_iter().collect();
-    passages.extend(labels(None, pattern.domain.as_deref()));
+    label(&mut passages, None, pattern.domain.as_deref());
     Document::bounded(passages)
 }
 
@@ -80,22 +80,31 @@ fn told(text: &str) -> Vec<Passage> {
     split(text).into_iter().map(passage).collect()
 }
 
-/// What a thing is filed under. An id is a name: its short parts, such as the 3 of `D1:3`, name nothing.
-fn labels<'a>(external_id: Option<&str>, named: impl IntoIterator<Item = &'a str>) -> Option<Passage> {
+/// Adds what a thing is filed under to the words of its first passage. An id is a name: its short parts, such as the 3 of
+/// `D1:3`, name nothing.
+fn label<'a>(
+    passages: &mut Vec<Passage>,
+    external_id: Option<&str>,
+    named: impl IntoIterator<Item = &'a str>,
+) {
     let mut text = String::new();
     for name in named {
         push(&mut text, name);
     }
-    let mut passage = worded(&text, SAID).unwrap_or(Passage { weight: SAID, ..Passage::default() });
     let id = count_terms(external_id.unwrap_or_default(), PASSAGE_TERMS_MAX);
     let longest = id.iter().map(|(term, _)| term.len()).max().unwrap_or_default();
-    for (term, times) in id {
-        let is_known = passage.terms.iter().any(|(known, _)| *known == term);
-        if !is_known && (term.len() > 3 || term.len() == longest) {
-            passage.terms.push((term, times));
+    let id = id.into_iter().filter(|(term, _)| term.len() > 3 || term.len() == longest);
+    let labels: Vec<(String, u8)> = count_terms(&text, PASSAGE_TERMS_MAX).into_iter().chain(id).collect();
+    if passages.is_empty() && !labels.is_empty() {
+        passages.push(Passage { weight: SAID, ..Passage::default() });
+    }
+    let Some(first) = passages.first_mut() else { return };
+    for (term, times) in labels {
+        match first.terms.iter_mut().find(|(known, _)| *known == term) {
+            Some((_, count)) => *count = count.saturating_add(times),
+            None => first.terms.push((term, times)),
         }
     }
-    Some(passage).filter(|passage| !passage.terms.is_empty())
 }
 
 /// A passage that is found by its words alone.
@@ -158,10 +167,12 @@ mod tests {
 
     #[test]
     fn the_short_parts_of_an_id_name_nothing() {
-        let passage = labels(Some("D1:3"), []).unwrap();
-        assert_eq!(passage.terms, [("d13".to_owned(), 1)]);
-        let passage = labels(Some("django-11099"), ["coding"]).unwrap();
-        let terms: Vec<&str> = passage.terms.iter().map(|(term, _)| term.as_str()).collect();
-        assert_eq!(terms, ["code", "django", "11099", "django11099"]);
+        let labelled = |id, named: &[&str]| {
+            let mut passages = Vec::new();
+            label(&mut passages, Some(id), named.iter().copied());
+            passages.remove(0).terms.into_iter().map(|(term, _)| term).collect::<Vec<_>>()
+        };
+        assert_eq!(labelled("D1:3", &[]), ["d13"]);
+        assert_eq!(labelled("django-11099", &["coding"]), ["code", "django", "11099", "django11099"]);
     }
 }

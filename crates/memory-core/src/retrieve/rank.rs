@@ -98,8 +98,10 @@ pub fn rank(asked: &QueryTerms, candidates: &Candidates, period: Option<Period>)
     let mut placed: Vec<Placed> = best
         .into_values()
         .map(|(passage, around, candidate)| {
-            let whole = scales.whole(candidate);
-            let mut score = (1.0 - WHOLE_SHARE) * passage + WHOLE_SHARE * whole;
+            let mut score = passage;
+            if candidate.passages > 1 {
+                score += WHOLE_SHARE * (scales.whole(candidate) - passage);
+            }
             let in_period = period.is_some_and(|period| period.contains(candidate.when));
             if in_period {
                 score += PERIOD_BONUS * score.max(0.0);
@@ -289,6 +291,7 @@ mod tests {
             when: Timestamp::UNIX_EPOCH,
             retired: None,
             passage: 0,
+            passages: 1,
             fit: Fit { lexical, dense },
             whole: lexical,
             matched: matched.to_vec(),
