@@ -8,7 +8,10 @@ use crate::limits::{BUSY_PAUSE_MILLIS_MAX, BUSY_TIMEOUT};
 use crate::link::Link;
 
 /// The migrations in order; the schema version is how many were applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_initial.sql"),
+    include_str!("../../../migrations/0002_recall.sql"),
+];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
 pub(crate) fn up(link: &Link, path: &str) -> Result<(), StoreError> {

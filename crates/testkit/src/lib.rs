@@ -12,15 +12,18 @@ pub mod model;
 mod source;
 
 pub use failing::{FailingStore, Moment};
-pub use in_memory::{ForgetfulCache, InMemoryStore};
+pub use in_memory::{ForgetfulCache, InMemoryStore, NoSemantics};
 pub use source::TestSource;
 
 use std::any::Any;
 use std::sync::Arc;
 
 use memory_core::port::{
-    ChangeLog, EpisodeStore, Index, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
+    ChangeLog, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
+    VectorStore,
 };
+use memory_core::search::Corpus;
+use search_index::SearchIndex;
 
 /// All ports of one store.
 #[derive(Clone)]
@@ -29,8 +32,12 @@ pub struct Stores {
     pub episodes: Arc<dyn EpisodeStore>,
     /// Notes.
     pub notes: Arc<dyn NoteStore>,
-    /// Search.
-    pub index: Arc<dyn Index>,
+    /// What a search index is made from.
+    pub corpus: Arc<dyn Corpus>,
+    /// What a search found.
+    pub items: Arc<dyn ItemStore>,
+    /// Vectors.
+    pub vectors: Arc<dyn VectorStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// Background jobs.
@@ -47,12 +54,15 @@ impl Stores {
     /// All ports of a store that implements every one; `keep` is dropped with it.
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
-        T: EpisodeStore + NoteStore + Index + PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
+        T: EpisodeStore + NoteStore + Corpus + ItemStore + VectorStore,
+        T: PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
     {
         Self {
             episodes: store.clone(),
             notes: store.clone(),
-            index: store.clone(),
+            corpus: store.clone(),
+            items: store.clone(),
+            vectors: store.clone(),
             patterns: store.clone(),
             jobs: store.clone(),
             changes: store.clone(),
@@ -61,12 +71,14 @@ impl Stores {
         }
     }
 
-    /// The ports of the use cases, with an answer cache that keeps nothing.
+    /// The ports of the use cases, with a search index in memory, no model, and an answer cache that keeps nothing.
     pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
         Ports {
             episodes: self.episodes.clone(),
             notes: self.notes.clone(),
-            index: self.index.clone(),
+            index: Arc::new(SearchIndex::open(None, "a store of a test", self.corpus.clone())),
+            items: self.items.clone(),
+            semantics: Arc::new(NoSemantics),
             patterns: self.patterns.clone(),
             changes: self.changes.clone(),
             answers: Arc::new(ForgetfulCache),
