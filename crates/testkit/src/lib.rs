@@ -17,12 +17,15 @@ pub use source::TestSource;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::thread;
 
+use futures::executor::block_on;
 use memory_core::port::{
     ChangeLog, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
     VectorStore,
 };
-use memory_core::search::Corpus;
+use memory_core::retrieve::Filter;
+use memory_core::search::{Corpus, Search, SearchIndex as _};
 use search_index::SearchIndex;
 
 /// All ports of one store.
@@ -76,7 +79,7 @@ impl Stores {
         Ports {
             episodes: self.episodes.clone(),
             notes: self.notes.clone(),
-            index: Arc::new(SearchIndex::open(None, "a store of a test", self.corpus.clone())),
+            index: index(self.corpus.clone()),
             items: self.items.clone(),
             semantics: Arc::new(NoSemantics),
             patterns: self.patterns.clone(),
@@ -85,4 +88,14 @@ impl Stores {
             source,
         }
     }
+}
+
+/// A search index in memory that is ready: a search that waited for its thread would let a paused clock run on.
+fn index(corpus: Arc<dyn Corpus>) -> Arc<SearchIndex> {
+    let index = Arc::new(SearchIndex::open(None, "a store of a test", corpus));
+    let made = index.clone();
+    // On a thread of its own, as an executor does not run inside another one.
+    let search = Search { terms: Vec::new(), guesses: 0, vector: None, filter: Filter::default(), limit: 1 };
+    thread::spawn(move || block_on(made.candidates(search))).join().expect("a search").expect("an index");
+    index
 }

@@ -108,14 +108,15 @@ pub async fn recording_again_replaces_the_evidence(stores: Stores) {
 /// A pattern lives as long as an episode shows it.
 pub async fn a_pattern_without_evidence_vanishes(stores: Stores) {
     let source = TestSource::default();
-    let (first, ids) = learn(&stores, &source, success(), vec![sequence(&["gather", "solder"], 1.0)]).await;
-    let (second, _) = learn(&stores, &source, success(), vec![sequence(&["gather", "solder"], 0.0)]).await;
+    let (first, ids) = learn(&stores, &source, success(), vec![recovery("socket hung up")]).await;
+    let (second, _) =
+        learn(&stores, &source, success(), vec![Finding { credit: 0.0, ..recovery("socket hung up") }]).await;
     record(&stores, &source, another_job(&source, first), vec![]).await;
     assert_eq!(tally(&stores, ids[0]).await, Tally { credit: 0.0, episodes: 1 });
-    assert_eq!(found(&stores, "gather solder").await, [Found::Pattern(ids[0])]);
+    assert_eq!(found(&stores, "hung socket").await, [Found::Pattern(ids[0])]);
     record(&stores, &source, another_job(&source, second), vec![]).await;
     assert_eq!(pattern(&stores, ids[0]).await, None);
-    assert_eq!(found(&stores, "gather solder").await, []);
+    assert_eq!(found(&stores, "hung socket").await, []);
     assert_eq!(lessons(&stores, &[first, second]).await.lessons, []);
     assert_eq!(stores.health.counts().await.expect("counts").patterns, 0);
 }
