@@ -138,17 +138,17 @@ fn of_kind(link: &Link, kind: Kind, ids: &str, space: Option<i64>) -> Result<Vec
 fn episodes(link: &Link, ids: &str, space: Option<i64>) -> Result<Vec<Entry>, StoreError> {
     let sql = concat!(
         "SELECT key, ",
-        head_columns!(),
-        ", ",
         vectors_column!("episode", "episode.id"),
+        ", ",
+        head_columns!(),
         " FROM episode WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
     );
     let rows = link.rows(sql, params![ids, space], |row| {
         let mut columns = Columns::of(row);
-        Ok((columns.integer()?, head(&mut columns)?, columns.optional_blob()?))
+        Ok((columns.integer()?, columns.optional_blob()?, head(&mut columns)?))
     })?;
     let mut entries = Vec::with_capacity(rows.len());
-    for (key, head, stored) in rows {
+    for (key, stored, head) in rows {
         // One episode at a time: the steps of many are too much to hold.
         let document = of_episode(&head, &steps(link, key)?);
         let facts = Facts {

@@ -131,6 +131,7 @@ macro_rules! head_columns {
 }
 pub(crate) use head_columns;
 
+/// Nothing may follow its columns: of an open episode the last ones are not read.
 pub(crate) fn head(columns: &mut Columns<'_>) -> Read<EpisodeHead> {
     Ok(EpisodeHead {
         id: EpisodeId(columns.uuid()?),

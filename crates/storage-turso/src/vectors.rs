@@ -192,3 +192,70 @@ fn hold(
     let params = params![key, holder.to_string(), now.as_microsecond(), until.as_microsecond()];
     Ok(link.execute(sql, params)? > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use memory_core::id::NoteId;
+    use memory_core::note::{Layer, Note};
+    use memory_core::port::NoteStore;
+
+    use super::*;
+
+    /// What is stored stays readable: this is what the first version wrote.
+    #[test]
+    fn the_format_is_what_it_was() {
+        let vector = Vector { scale: 0.5, values: vec![-128, 0, 127] };
+        let vectors = vec![Some((300, vector)), None];
+        let bytes = [1, 2, 1, 0xac, 2, 0, 0, 0, 0x3f, 3, 0x80, 0, 0x7f, 0];
+        assert_eq!(encode(&vectors).unwrap(), bytes);
+        assert_eq!(decode(&bytes), vectors);
+    }
+
+    #[test]
+    fn bytes_that_make_no_sense_are_no_vectors() {
+        for bytes in [&[][..], &[2, 0], &[1], &[1, 2, 1, 0xac], &[1, 1, 7]] {
+            assert_eq!(decode(bytes), [], "{bytes:?}");
+        }
+    }
+
+    async fn embedded(store: &TursoStore) -> u64 {
+        store.pool.read(|link| link.number("SELECT count(*) FROM embedding", ())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_clean_up_that_was_cut_short_is_finished_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = TursoStore::open(&dir.path().join("memory.db")).await.unwrap();
+        let number = EMBEDDINGS_DELETED_AT_ONCE + 1;
+        let [a, b] = ["a", "b"].map(|name| Space { name: name.into(), dimensions: 1 });
+        let mut vectors = Vec::new();
+        for n in 0..number {
+            let note = Note {
+                id: NoteId(Uuid::from_u128(u128::from(n))),
+                external_id: None,
+                text: format!("note {n}"),
+                scope: Default::default(),
+                layer: Layer::LongTerm,
+                tags: Vec::new(),
+                at: Timestamp::UNIX_EPOCH,
+            };
+            vectors.push(Embedded { found: Found::Note(note.id), vectors: vec![] });
+            store.remember(note, vec![]).await.unwrap();
+        }
+        store.put_vectors(a.clone(), vectors.clone()).await.unwrap();
+        store.put_vectors(b.clone(), vectors).await.unwrap();
+        // As of a process that dies after the switch.
+        let space = b.clone();
+        store.pool.write(move |link| complete(link, &space, number)).await.unwrap();
+        let state = || SpaceState { space: b.clone(), serves: true, seq: Some(number) };
+        assert_eq!(store.spaces().await, Ok(vec![state()]), "the switch is whole");
+        assert_eq!(embedded(&store).await, 2 * number, "the case covers vectors left over");
+        // Somebody starts the old space again meanwhile: its new vectors are not mistaken for those left over.
+        let note = Found::Note(NoteId(Uuid::nil()));
+        store.put_vectors(a.clone(), vec![Embedded { found: note, vectors: vec![] }]).await.unwrap();
+        store.complete_space(b.clone(), number).await.unwrap();
+        assert_eq!(embedded(&store).await, number + 1);
+        let begun = SpaceState { space: a, serves: false, seq: None };
+        assert_eq!(store.spaces().await, Ok(vec![state(), begun]));
+    }
+}

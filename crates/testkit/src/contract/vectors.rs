@@ -69,13 +69,16 @@ pub async fn vectors_come_back_with_their_passages(stores: Stores) {
     let one = one_of_each(&stores, &source, "d").await;
     let long = note(&source, &"One two three four five six seven eight nine ten. ".repeat(20));
     remember(&stores, &long, &[]).await;
+    let unfinished = Found::Episode(add(&stores, &source, open("an open one")).await);
+    let of_unfinished = embed(&stores, unfinished, 3.0).await;
     let (episode, long) = (Found::Episode(one.episode), Found::Note(long.id));
     let (of_episode, of_long) = (embed(&stores, episode, 1.0).await, embed(&stores, long, -2.0).await);
+    let all = [&of_episode, &of_unfinished, &of_long];
     assert!(of_long.vectors.iter().flatten().count() > 2, "the case covers several passages");
     assert!(of_episode.vectors.iter().any(Option::is_none), "and one without a text");
     let a = space("a");
-    put(&stores, &a, &[&of_episode, &of_long]).await;
-    for embedded in [&of_episode, &of_long] {
+    put(&stores, &a, &all).await;
+    for embedded in all {
         assert_eq!(entry(&stores, embedded.found, Some(&a)).await.vectors, plain(embedded));
         let none = vec![None; embedded.vectors.len()];
         let wider = Space { dimensions: 3, ..a.clone() };
@@ -84,7 +87,7 @@ pub async fn vectors_come_back_with_their_passages(stores: Stores) {
         }
     }
     for entry in stores.corpus.page(None, 100, Some(a)).await.expect("a page") {
-        let stored = [&of_episode, &of_long].into_iter().find(|embedded| embedded.found == entry.found);
+        let stored = all.into_iter().find(|embedded| embedded.found == entry.found);
         let expected = stored.map_or(vec![None; entry.document.passages.len()], plain);
         assert_eq!(entry.vectors, expected, "{:?}", entry.found);
     }
