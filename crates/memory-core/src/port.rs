@@ -213,6 +213,8 @@ pub struct StoreCounts {
     pub steps: u64,
     /// Notes that are not superseded.
     pub notes: u64,
+    /// Notes that are superseded.
+    pub superseded_notes: u64,
     /// Patterns.
     pub patterns: u64,
     /// Size of the database in bytes, without its log.
