@@ -10,7 +10,7 @@ use crate::note::Note;
 /// Share of the best score that a hit must reach.
 const RELATIVE_CUT: f64 = 0.4;
 /// How likely the best hit must be relevant for anything to be told.
-const KNOWN_CONFIDENCE: f64 = 0.03;
+const KNOWN_CONFIDENCE: f64 = 0.01;
 /// Cosine from which on two notes are taken to say much the same (maximal marginal relevance).
 const ALIKE: f32 = 0.9;
 /// What a hit loses of its score for being the same as a better one; less as it is less alike.
