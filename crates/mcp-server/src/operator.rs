@@ -1,5 +1,6 @@
 //! What an operator is told: whether the parts work, and what they hold.
 
+use embeddings::State;
 use memory_core::job::JobCounts;
 use memory_core::port::{JobStore, StoreCounts, StoreError, StoreHealth};
 use schemars::JsonSchema;
@@ -131,7 +132,7 @@ impl App {
                     passages: index.passages,
                     vectors: index.vectors,
                     disk_bytes: index.disk_bytes,
-                    to_embed: embedding.pending as u64,
+                    to_embed: embedding.waiting as u64,
                 },
                 cache: WireCache {
                     hits: cache.counts.hits,
@@ -202,4 +203,29 @@ fn search_index(index: &IndexStatus) -> Component {
         _ => (Status::Ok, format!("{documents} documents")),
     };
     Component { name: "search_index", status, detail }
+}
+
+fn model(status: &embeddings::Status) -> Component {
+    let name = status.model.as_deref().unwrap_or("the model");
+    let (status, detail) = match &status.state {
+        State::NoModel => (
+            Status::Ok,
+            "none: search is by words only; `memory-mcp model pull all-MiniLM-L6-v2` adds one".to_owned(),
+        ),
+        State::Ready => (Status::Ok, format!("{name}: search is by words and meaning")),
+        State::Filling { done } => {
+            let meanwhile = match &status.serving {
+                Some(space) => format!("meanwhile that of {space} is searched"),
+                None => "meanwhile search is by words only".to_owned(),
+            };
+            (
+                Status::Ok,
+                format!("{name}: what is stored is being embedded, {done} gone through; {meanwhile}"),
+            )
+        }
+        State::Unusable { reason } => {
+            (Status::Degraded, format!("{name} cannot be used, search is by words only: {reason}"))
+        }
+    };
+    Component { name: "model", status, detail }
 }
