@@ -1,28 +1,21 @@
-//! Gives everything that is stored its vector: what was just written at once, the rest when nothing else is to be done.
+//! Sees to it that everything that is stored has its vectors: a pass over all of it, then what changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use jiff::SignedDuration;
-use memory_core::port::{Change, EmbedError, Space, StoreError};
+use memory_core::port::{Change, Space, StoreError};
 use memory_core::retrieve::Found;
-use memory_core::search::Entry;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::batch::Batch;
-use crate::limits::{LEASE_RENEWED_AFTER, LEASE_SECONDS, NOTED_AFTER};
+use crate::giving::{Failure, Giver};
+use crate::limits::NOTED_AFTER;
 use crate::looking::Shared;
 use crate::opened::{Opened, pause};
 
 /// The task that embeds.
 pub(crate) struct Filler {
     shared: Arc<Shared>,
-    /// What this process is called where it takes the work of filling a space.
-    holder: Uuid,
-    /// The space whose filling it has taken, and when it last said so.
-    held: Option<(Space, Instant)>,
+    giver: Giver,
     /// How far the vectors of a space have come since that was last written down.
     unnoted: Option<(Space, u64)>,
     unnoted_since: Instant,
@@ -62,18 +55,10 @@ enum Followed {
     Elsewhere,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
-}
-
 impl Filler {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let holder = shared.source.id();
-        Self { shared, holder, held: None, unnoted: None, unnoted_since: Instant::now() }
+        let giver = Giver::new(Arc::clone(&shared));
+        Self { shared, giver, unnoted: None, unnoted_since: Instant::now() }
     }
 
     /// Works for whatever model is in use. It may be dropped at any time: everything that is left is found again.
@@ -91,11 +76,14 @@ impl Filler {
 
     async fn work_for(&mut self, model: Option<Arc<Opened>>) {
         let Some(model) = model else { return std::future::pending().await };
-        let mut pass = None;
+        let (mut pass, mut failures) = (None, 0);
         loop {
             match self.turn(&model, &mut pass).await {
                 Ok(turn) => {
-                    self.shared.went_well(&model);
+                    if model.trouble().is_none() {
+                        self.shared.went_well();
+                        failures = 0;
+                    }
                     self.shared.progress.notify_waiters();
                     match turn {
                         Turn::Done => tokio::task::yield_now().await,
@@ -104,7 +92,8 @@ impl Filler {
                 }
                 Err(failure) => {
                     tracing::warn!(error = %failure, model = model.choice.name(), "failed to embed what is stored");
-                    let failures = self.shared.failed(&failure.to_string());
+                    self.shared.failed(&failure.to_string());
+                    failures += 1;
                     self.probe(&model).await;
                     // One that does not work is tried again after the next look.
                     if model.trouble().is_none() {
@@ -125,7 +114,7 @@ impl Filler {
         if !looked || model.trouble().is_some() {
             return Ok(Turn::Idle);
         }
-        if self.live(model).await? {
+        if self.giver.live(model).await? {
             return Ok(Turn::Done);
         }
         let current = slot.take().filter(|pass| pass.under == served);
@@ -227,12 +216,12 @@ impl Filler {
     /// process goes through them.
     async fn page(&mut self, model: &Opened, after: Option<Found>) -> Result<Option<Option<Found>>, Failure> {
         let space = model.space().clone();
-        if !self.hold(&space).await? {
+        if !self.giver.hold(&space).await? {
             return Ok(None);
         }
         let entries = self.shared.corpus.page(after, model.batch_texts(), Some(space)).await?;
         let (last, things) = (entries.last().map(|entry| entry.found), entries.len() as u64);
-        if !self.fill(model, entries).await? {
+        if !self.giver.fill(model, entries).await? {
             return Ok(None);
         }
         self.shared.known().gone_through += things;
@@ -257,12 +246,12 @@ impl Filler {
         let things: BTreeSet<Found> = changes.into_iter().map(|change| change.found).collect();
         let space = Some(model.space().clone());
         let entries = shared.corpus.entries(things.into_iter().collect(), space).await?;
-        Ok(if self.fill(model, entries).await? { Followed::To(last) } else { Followed::Elsewhere })
+        Ok(if self.giver.fill(model, entries).await? { Followed::To(last) } else { Followed::Elsewhere })
     }
 
     /// Puts the space in place: searches are served by it from now on.
     async fn complete(&mut self, model: &Opened, under: Option<Space>, seq: u64) -> Result<Turn, Failure> {
-        if !self.hold(model.space()).await? {
+        if !self.giver.hold(model.space()).await? {
             return Ok(Turn::Idle);
         }
         // If another one was put in place meanwhile, this one's vectors are gone.
@@ -285,79 +274,10 @@ impl Filler {
         Ok(())
     }
 
-    /// Takes or keeps the work of filling a space; `false` if another process has it.
-    async fn hold(&mut self, space: &Space) -> Result<bool, StoreError> {
-        let fresh = |(held, since): &(Space, Instant)| held == space && since.elapsed() < LEASE_RENEWED_AFTER;
-        if self.held.as_ref().is_some_and(fresh) {
-            return Ok(true);
-        }
-        let (since, now) = (Instant::now(), self.shared.source.now());
-        let until = now + SignedDuration::from_secs(LEASE_SECONDS);
-        let held = self.shared.vectors.hold_space(space.clone(), self.holder, now, until).await?;
-        self.held = held.then(|| (space.clone(), since));
-        Ok(held)
-    }
-
-    /// Embeds what is missing in entries; what was just written goes first. `false` if another process does it.
-    async fn fill(&mut self, model: &Opened, entries: Vec<Entry>) -> Result<bool, Failure> {
-        for mut batch in Batch::split(entries, model.batch_texts()) {
-            if !self.hold(model.space()).await? {
-                return Ok(false);
-            }
-            while self.embed(model, &mut batch).await? {
-                while self.live(model).await? {}
-            }
-            self.put(model, batch).await?;
-        }
-        Ok(true)
-    }
-
-    /// Embeds some of what this process wrote, if the space serves; `false` if there is nothing.
-    async fn live(&self, model: &Opened) -> Result<bool, Failure> {
-        let things = {
-            let known = self.shared.known();
-            if known.serves() { known.live.some(model.batch_texts()) } else { Vec::new() }
-        };
-        if things.is_empty() {
-            return Ok(false);
-        }
-        let found = things.iter().map(|(found, _)| *found).collect();
-        let entries = self.shared.corpus.entries(found, Some(model.space().clone())).await?;
-        for mut batch in Batch::split(entries, model.batch_texts()) {
-            while self.embed(model, &mut batch).await? {}
-            self.put(model, batch).await?;
-        }
-        self.shared.known().live.done(&things);
-        self.shared.progress.notify_waiters();
-        Ok(true)
-    }
-
-    /// Embeds a few texts; `false` if there are no more.
-    async fn embed(&self, model: &Opened, batch: &mut Batch) -> Result<bool, EmbedError> {
-        let embedded = batch.advance(model).await?;
-        self.shared.embedded.fetch_add(embedded.unwrap_or(0) as u64, Ordering::Relaxed);
-        Ok(embedded.is_some())
-    }
-
-    async fn put(&self, model: &Opened, batch: Batch) -> Result<(), StoreError> {
-        let vectors = batch.finish();
-        if vectors.is_empty() {
-            return Ok(());
-        }
-        self.shared.vectors.put_vectors(model.space().clone(), vectors).await
-    }
-
     /// Writes down how far it came and gives back what it holds.
     pub(crate) async fn leave(&mut self) {
         let noted = self.note().await;
-        let given_back = match self.held.take() {
-            Some((space, _)) => {
-                let now = self.shared.source.now();
-                let past = now - SignedDuration::from_secs(1);
-                self.shared.vectors.hold_space(space, self.holder, now, past).await.map(|_| ())
-            }
-            None => Ok(()),
-        };
+        let given_back = self.giver.give_back().await;
         if let Err(error) = noted.and(given_back) {
             tracing::debug!(%error, "failed to leave the vectors in good order; the next process looks for itself");
         }

@@ -16,6 +16,9 @@ mod download;
 mod endpoint;
 mod filling;
 mod fingerprint;
+#[cfg(test)]
+mod fixture;
+mod giving;
 mod http;
 mod kernel;
 mod library;
@@ -27,6 +30,8 @@ mod manifest;
 mod model;
 mod opened;
 mod service;
+#[cfg(test)]
+mod service_tests;
 mod store_file;
 mod weights;
 mod wordpiece;

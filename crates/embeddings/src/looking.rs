@@ -91,7 +91,6 @@ impl Known {
         (self.since_choice, self.overruled, self.followed, self.gone_through) = (false, false, None, 0);
         if self.chosen.is_none() {
             (self.served, self.serving) = (None, None);
-            self.live.clear();
         }
     }
 
@@ -109,8 +108,6 @@ impl Known {
         if self.serves() {
             self.serving = self.chosen.clone();
         } else {
-            // What was written is found by the change log when its turn comes.
-            self.live.clear();
             let served = self.served.as_ref();
             self.serving = self.serving.take().filter(|model| Some(model.space()) == served);
         }
@@ -133,18 +130,16 @@ impl Shared {
         self.progress.notify_waiters();
     }
 
-    /// Remembers that the store or the model failed; returns how often in a row.
-    pub(crate) fn failed(&self, error: &str) -> u32 {
+    /// Remembers that the store or the model failed.
+    pub(crate) fn failed(&self, error: &str) {
         self.note_error(error);
-        let mut known = self.known();
-        known.failures = known.failures.saturating_add(1);
-        known.failures
+        self.known().failures += 1;
     }
 
-    /// Ends a row of failures, if the model works.
-    pub(crate) fn went_well(&self, model: &Opened) {
+    /// Ends a row of failures.
+    pub(crate) fn went_well(&self) {
         let mut known = self.known();
-        if known.looked && model.trouble().is_none() {
+        if known.looked {
             known.failures = 0;
         }
     }
@@ -165,7 +160,14 @@ impl Shared {
             Some(_) => self.look_at_store().await,
         };
         match looked {
-            Ok(()) => self.known().looked = true,
+            Ok(()) => {
+                let mut known = self.known();
+                known.looked = true;
+                if !known.serves() {
+                    // What was written is found by the change log when its turn comes.
+                    known.live.clear();
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "failed to look which vectors there are");
                 self.failed(&error.to_string());

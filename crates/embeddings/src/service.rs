@@ -143,6 +143,8 @@ impl Service {
     /// Why that cannot be, for the operator to read.
     pub async fn settle_all(&self) -> Result<(), String> {
         let _hurry = Hurry::new(&self.shared);
+        // Whatever failed before has another chance.
+        self.shared.known().failures = 0;
         self.looked().await;
         let standing = self.shared.corpus.standing().await;
         let seq = standing.map_err(|error| error.to_string())?.seq;
@@ -208,6 +210,14 @@ impl Service {
                 task.abort();
                 Err(format!("the embedding of what is stored did not stop within {deadline:?}"))
             }
+        }
+    }
+
+    /// Ends the task as the end of the process would.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
         }
     }
 
