@@ -134,6 +134,10 @@ impl Filler {
                     Some(None) => {
                         let seq = *began;
                         pass.stage = self.reached(model, serves, seq);
+                        if pass.under.is_none() {
+                            // Nothing serves that would have to be as good: what was changed meanwhile follows.
+                            return self.put_in_place(model, slot, seq).await;
+                        }
                         Ok(Turn::Done)
                     }
                     Some(last) => {
@@ -153,17 +157,25 @@ impl Filler {
                 }
                 return Ok(Turn::Idle);
             }
-            Followed::Even => {
-                let under = pass.under.clone();
-                let done = self.complete(model, under, seq).await;
-                if !matches!(done, Ok(Turn::Idle)) {
-                    // It serves now, or its vectors are gone.
-                    *slot = None;
-                }
-                return done;
-            }
+            Followed::Even => return self.put_in_place(model, slot, seq).await,
         }
         Ok(Turn::Done)
+    }
+
+    /// Has the space serve, up to `seq`.
+    async fn put_in_place(
+        &mut self,
+        model: &Opened,
+        slot: &mut Option<Pass>,
+        seq: u64,
+    ) -> Result<Turn, Failure> {
+        let under = slot.as_ref().and_then(|pass| pass.under.clone());
+        let done = self.complete(model, under, seq).await;
+        if !matches!(done, Ok(Turn::Idle)) {
+            // It serves now, or its vectors are gone.
+            *slot = None;
+        }
+        done
     }
 
     /// Tries the models that do not work, where it is time for that.

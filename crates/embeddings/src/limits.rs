@@ -71,7 +71,7 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Texts that a local model embeds between two looks for something more urgent; some 100 ms of work.
 pub(crate) const LOCAL_BATCH_TEXTS: usize = 16;
 /// Things that were just written and wait for their vectors; those beyond are found by the change log, a little later.
-pub(crate) const LIVE_THINGS_MAX: usize = 1_024;
+pub(crate) const LIVE_THINGS_MAX: usize = 8_192;
 /// Longest wait for the vectors of what was just written, from a local model.
 pub const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// The same from an embedding server.

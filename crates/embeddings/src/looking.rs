@@ -163,8 +163,8 @@ impl Shared {
             Ok(()) => {
                 let mut known = self.known();
                 known.looked = true;
-                if !known.serves() {
-                    // What was written is found by the change log when its turn comes.
+                if known.chosen.is_none() {
+                    // What was written is found by the change log when a model comes.
                     known.live.clear();
                 }
             }

@@ -267,7 +267,7 @@ impl Semantics for Service {
     fn written(&self, found: Found) {
         let mut known = self.shared.known();
         // Before the first look nobody knows whether it is wanted.
-        if !known.looked || known.serves() {
+        if !known.looked || known.chosen.is_some() {
             known.live.written(found);
             self.shared.wake.notify_one();
         }
