@@ -72,6 +72,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(crate) const LOCAL_BATCH_TEXTS: usize = 16;
 /// Things that were just written and wait for their vectors; those beyond are found by the change log, a little later.
 pub(crate) const LIVE_THINGS_MAX: usize = 8_192;
+/// Things gone through for the first space up to which a query waits for what was just written.
+pub(crate) const SETTLE_THINGS_MAX: u64 = 8_192;
 /// Longest wait for the vectors of what was just written, from a local model.
 pub const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// The same from an embedding server.

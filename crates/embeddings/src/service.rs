@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::chosen::{KeySource, Models, Shelf};
 use crate::filling::Filler;
 use crate::library::Library;
-use crate::limits::{SETTLE_FAILURES_MAX, SETTLE_WAIT, SETTLE_WAIT_ENDPOINT};
+use crate::limits::{SETTLE_FAILURES_MAX, SETTLE_THINGS_MAX, SETTLE_WAIT, SETTLE_WAIT_ENDPOINT};
 use crate::looking::{LastError, Shared};
 
 /// What a [`Service`] works with.
@@ -236,8 +236,10 @@ impl Service {
     /// Whether what was written will have its vectors soon.
     fn is_settling(&self) -> bool {
         let known = self.shared.known();
+        // Where nothing served before, a small memory does so in a moment.
+        let soon = known.served.is_none() && known.gone_through < SETTLE_THINGS_MAX;
         known.live.len() > 0
-            && known.serves()
+            && (known.serves() || soon)
             && !known.ended
             && known.failures == 0
             && known.trouble().is_none()

@@ -161,14 +161,16 @@ pub async fn counts_tell_what_the_store_holds(stores: Stores) {
     learn(&stores, &source, finished("done", Outcome::Success, vec![ok("a")]), findings).await;
     let old = note(&source, "old");
     remember(&stores, &old, &[]).await;
-    remember(&stores, &note(&source, "new"), &[old.id.to_string()]).await;
+    let new = note(&source, "new");
+    remember(&stores, &new, &[old.id.to_string()]).await;
+    remember(&stores, &note(&source, "newer"), &[new.id.to_string()]).await;
     let counts = stores.health.counts().await.expect("counts");
     let expected = StoreCounts {
         episodes: 2,
         open_episodes: 1,
         steps: 3,
         notes: 1,
-        superseded_notes: 1,
+        superseded_notes: 2,
         patterns: 1,
         bytes: counts.bytes,
         schema_version: counts.schema_version,
