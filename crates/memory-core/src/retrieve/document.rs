@@ -113,9 +113,16 @@ fn worded(text: &str, weight: f32) -> Option<Passage> {
     (!terms.is_empty()).then_some(Passage { terms, weight, text: None })
 }
 
-/// A text in parts of about [`PASSAGE_WORDS`] words that end with a line or a sentence. A text of not much more is one
-/// part.
+/// A text in parts of about [`PASSAGE_WORDS`] words that end with a line or a sentence. A text of up to
+/// [`PASSAGE_WORDS_MAX`] words is one part.
 fn split(text: &str) -> Vec<&str> {
+    let parts = cut(text, PASSAGE_WORDS);
+    if parts.len() > 1 && cut(text, PASSAGE_WORDS_MAX).len() == 1 { vec![text] } else { parts }
+}
+
+/// A text in parts of at least `words_min` words, but for the last, that end with a line or a sentence where there is one
+/// in time.
+fn cut(text: &str, words_min: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut words, mut in_word) = (0, 0, false);
     let mut chars = text.char_indices().peekable();
@@ -127,7 +134,7 @@ fn split(text: &str) -> Vec<&str> {
         let ends_word = c.is_whitespace() || is_unspaced;
         let ends_sentence = c == '\n'
             || (matches!(c, '.' | '!' | '?' | '。' | '！' | '？') && next.is_none_or(char::is_whitespace));
-        if (words >= PASSAGE_WORDS && ends_sentence) || (words >= PASSAGE_WORDS_MAX && ends_word) {
+        if (words >= words_min && ends_sentence) || (words >= PASSAGE_WORDS_MAX && ends_word) {
             let end = at + c.len_utf8();
             parts.push(&text[start..end]);
             (start, words) = (end, 0);

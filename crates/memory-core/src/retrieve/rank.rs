@@ -87,7 +87,7 @@ pub fn rank(asked: &QueryTerms, candidates: &Candidates, period: Option<Period>)
     let scales = Scales::new(asked, candidates);
     let mut best: HashMap<Found, (f64, f64, &Candidate)> = HashMap::new();
     for candidate in &candidates.proposed {
-        let own = scales.passage(&candidate.fit, candidate);
+        let own = scales.passage(&candidate.fit, scales.weight_of(candidate));
         let around = scales.around(candidate);
         let place = best.entry(candidate.found).or_insert((f64::NEG_INFINITY, 0.0, candidate));
         if own + around > place.0 {
@@ -186,22 +186,16 @@ impl<'a> Scales<'a> {
         candidate.matched.iter().filter_map(|place| self.weights.get(usize::from(*place))).sum()
     }
 
-    fn share(&self, candidate: &Candidate, of: f64) -> f64 {
-        if of > 0.0 { (self.weight_of(candidate) / of).min(1.0) } else { 0.0 }
+    /// A weight in words that are as rare as can be.
+    fn in_rarest(&self, weight: f64) -> f64 {
+        weight / self.rarest.max(f64::MIN_POSITIVE)
     }
 
-    fn common(&self, candidate: &Candidate) -> f64 {
-        self.weight_of(candidate) / self.rarest.max(f64::MIN_POSITIVE)
-    }
-
-    /// 0..=1: how much the words of a document are to be believed.
-    fn conviction(&self, candidate: &Candidate) -> f64 {
-        if !self.has_vectors {
-            return 1.0;
-        }
-        let common = self.common(candidate);
-        let missing = (self.all / self.rarest.max(f64::MIN_POSITIVE) - common).max(0.0);
-        let coverage = self.share(candidate, self.all);
+    /// 0..=1: how much words of this weight in common with the query are to be believed.
+    fn conviction(&self, weight: f64) -> f64 {
+        let common = self.in_rarest(weight);
+        let missing = (self.in_rarest(self.all) - common).max(0.0);
+        let coverage = share(weight, self.all);
         let by_share = (1.0 + COVERAGE_HALF.powi(2)) * rising(coverage, COVERAGE_HALF, 2);
         let by_missing = 1.0 - rising(missing, MISSING_HALF, 4);
         let by_common = rising(common, COMMON_HALF, 4);
@@ -212,20 +206,21 @@ impl<'a> Scales<'a> {
         if best > 0.0 { f64::from(score) / best } else { 0.0 }
     }
 
-    /// How well a passage fits, for itself.
-    fn passage(&self, fit: &Fit, candidate: &Candidate) -> f64 {
-        self.fuse(self.words(fit.lexical, self.best_passage), fit.dense, candidate)
+    /// How well a passage fits, for itself, if the words that it has in common with the query weigh this much.
+    fn passage(&self, fit: &Fit, weight: f64) -> f64 {
+        self.fuse(self.words(fit.lexical, self.best_passage), fit.dense, weight)
     }
 
     fn whole(&self, candidate: &Candidate) -> f64 {
-        self.fuse(self.words(candidate.whole, self.best_whole), candidate.fit.dense, candidate)
+        let words = self.words(candidate.whole, self.best_whole);
+        self.fuse(words, candidate.fit.dense, self.weight_of(candidate))
     }
 
-    fn fuse(&self, words: f64, dense: Option<f32>, candidate: &Candidate) -> f64 {
+    fn fuse(&self, words: f64, dense: Option<f32>, weight: f64) -> f64 {
         if !self.has_vectors {
             return words;
         }
-        let words = words * self.conviction(candidate);
+        let words = words * self.conviction(weight);
         // What has no vector is judged by its words alone, as if its meaning fitted as well as they do.
         let meaning = dense.map_or(words, f64::from);
         WORDS_WEIGHT * words + meaning
@@ -237,7 +232,9 @@ impl<'a> Scales<'a> {
         for near in &candidate.neighbours {
             let place = usize::from(near.distance.unsigned_abs()).saturating_sub(1);
             if let Some(best) = best.get_mut(place) {
-                *best = best.max(self.passage(&near.fit, candidate) * f64::from(near.cohesion));
+                // A text of average length has about as high a BM25 score as its words weigh.
+                let weight = f64::from(near.fit.lexical).min(self.all);
+                *best = best.max(self.passage(&near.fit, weight) * f64::from(near.cohesion));
             }
         }
         best.iter().zip(NEIGHBOUR_SHARES).map(|(best, share)| best * share).sum()
@@ -251,8 +248,8 @@ impl<'a> Scales<'a> {
         matched.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         let wrong_guesses = self.weights.iter().filter(|weight| **weight == 0.0).count();
         Evidence {
-            coverage: self.share(candidate, self.all_expected),
-            common: self.common(candidate),
+            coverage: share(self.weight_of(candidate), self.all_expected),
+            common: self.in_rarest(self.weight_of(candidate)),
             matched: matched.into_iter().map(|(term, _)| term.clone()).collect(),
             asked: self.asked.terms.len() - wrong_guesses,
             words: self.words(candidate.whole, self.best_whole),
@@ -261,6 +258,11 @@ impl<'a> Scales<'a> {
             in_period,
         }
     }
+}
+
+/// The share of a part, 0..=1.
+fn share(part: f64, all: f64) -> f64 {
+    if all > 0.0 { (part / all).min(1.0) } else { 0.0 }
 }
 
 /// From 0 to 1 as `x` rises from 0, half of it at `half`, the more suddenly the higher the power.

@@ -7,10 +7,13 @@ use super::outdated::{Conflict, conflict, statement};
 use super::{Found, Hit, Item, Placed, Ranked};
 use crate::note::Note;
 
-/// Share of the best score that a hit must reach.
-const RELATIVE_CUT: f64 = 0.4;
-/// How likely the best hit must be relevant for anything to be told.
-const KNOWN_CONFIDENCE: f64 = 0.01;
+/// Share of the best score that a hit must reach: by words, and by words and meaning, which all texts share a little of.
+const CUT_BY_WORDS: f64 = 0.4;
+const CUT_BY_MEANING: f64 = 0.5;
+/// How likely the best hit must be relevant for anything to be told: at these bars nine in a thousand questions that have
+/// an answer get none.
+const KNOWN_BY_WORDS: f64 = 0.01;
+const KNOWN_BY_MEANING: f64 = 0.005;
 /// Cosine from which on two notes are taken to say much the same (maximal marginal relevance).
 const ALIKE: f32 = 0.9;
 /// What a hit loses of its score for being the same as a better one; less as it is less alike.
@@ -74,10 +77,13 @@ pub(crate) fn select(found: Vec<(Item, Placed)>, limit: usize) -> Selection {
     diversify(&mut entries);
     let told = || entries.iter().filter(|entry| entry.reason.is_none());
     let best = told().map(Entry::score).fold(0.0, f64::max);
-    let is_known = told().any(|entry| entry.placed.ranked.confidence >= KNOWN_CONFIDENCE);
+    let by_meaning = entries.iter().any(|entry| entry.placed.ranked.evidence.meaning.is_some());
+    let (bar, share) =
+        if by_meaning { (KNOWN_BY_MEANING, CUT_BY_MEANING) } else { (KNOWN_BY_WORDS, CUT_BY_WORDS) };
+    let is_known = told().any(|entry| entry.placed.ranked.confidence >= bar);
     let mut selection = Selection::default();
     for entry in entries {
-        let weak = !is_known || entry.score() < RELATIVE_CUT * best;
+        let weak = !is_known || entry.score() < share * best;
         let full = selection.hits.len() >= limit;
         let reason = entry.reason.or(weak.then_some(Reason::Weak)).or(full.then_some(Reason::Limit));
         let Entry { item, placed: Placed { ranked, .. }, doubted, .. } = entry;
