@@ -10,11 +10,11 @@ use crate::search::{Candidate, Candidates, Fit, idf};
 use crate::vector::Vector;
 
 /// What the words of the best match weigh at the most, against a cosine of 1.
-const WORDS_WEIGHT: f64 = 0.6;
+const WORDS_WEIGHT: f64 = 0.55;
 /// The share of the query at which a document's words are half convincing.
 const COVERAGE_HALF: f64 = 0.15;
 /// How many of the rarest possible words of the query may be missing before its words are half convincing.
-const MISSING_HALF: f64 = 2.75;
+const MISSING_HALF: f64 = 3.0;
 /// How many of the rarest possible words in common convince by half whatever else is missing.
 const COMMON_HALF: f64 = 5.0;
 /// Documents from which on it is told by half that nothing has a word.
@@ -22,7 +22,7 @@ const EXPECTING_DOCUMENTS: f64 = 200.0;
 /// What the better of the passages right before and after adds, and of those one further away.
 const NEIGHBOUR_SHARES: [f64; 2] = [0.5, 0.3];
 /// What a whole document counts beside its best passage.
-const WHOLE_SHARE: f64 = 0.3;
+const WHOLE_SHARE: f64 = 0.4;
 /// What it adds to have happened in the period that the query names.
 const PERIOD_BONUS: f64 = 0.3;
 /// What being the newest adds at the most; it fades by half every [`RECENCY_HALF_DAYS`].

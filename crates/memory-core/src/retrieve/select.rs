@@ -13,7 +13,7 @@ const CUT_BY_MEANING: f64 = 0.5;
 /// How likely the best hit must be relevant for anything to be told: at these bars nine in a thousand questions that have
 /// an answer get none.
 const KNOWN_BY_WORDS: f64 = 0.01;
-const KNOWN_BY_MEANING: f64 = 0.005;
+const KNOWN_BY_MEANING: f64 = 0.003;
 /// Cosine from which on two notes are taken to say much the same (maximal marginal relevance).
 const ALIKE: f32 = 0.9;
 /// What a hit loses of its score for being the same as a better one; less as it is less alike.
