@@ -73,6 +73,35 @@ impl AnswerCache for ForgetfulCache {
     async fn put(&self, _key: &AnswerKey, _seq: u64, _answer: &Answer) {}
 }
 
+/// An answer cache that never forgets, for the tests that look into it.
+#[derive(Debug, Default)]
+pub struct KeepingCache {
+    kept: Mutex<Vec<(AnswerKey, u64, Answer)>>,
+}
+
+impl KeepingCache {
+    /// The questions whose answers it keeps, in the order in which they came.
+    pub fn questions(&self) -> Vec<AnswerKey> {
+        self.kept().iter().map(|(key, ..)| key.clone()).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(AnswerKey, u64, Answer)>> {
+        self.kept.lock().expect("no test panics while it holds the lock")
+    }
+}
+
+#[async_trait]
+impl AnswerCache for KeepingCache {
+    async fn get(&self, key: &AnswerKey, seq: u64) -> Option<Answer> {
+        let is_it = |kept: &&(AnswerKey, u64, Answer)| kept.0 == *key && kept.1 == seq;
+        self.kept().iter().find(is_it).map(|(.., answer)| answer.clone())
+    }
+
+    async fn put(&self, key: &AnswerKey, seq: u64, answer: &Answer) {
+        self.kept().push((key.clone(), seq, answer.clone()));
+    }
+}
+
 /// No model is in use.
 #[derive(Debug)]
 pub struct NoSemantics;

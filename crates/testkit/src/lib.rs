@@ -12,7 +12,7 @@ pub mod model;
 mod source;
 
 pub use failing::{FailingStore, Moment};
-pub use in_memory::{ForgetfulCache, InMemoryStore, NoSemantics};
+pub use in_memory::{ForgetfulCache, InMemoryStore, KeepingCache, NoSemantics};
 pub use source::TestSource;
 
 use std::any::Any;
