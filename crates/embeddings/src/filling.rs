@@ -156,8 +156,8 @@ impl Filler {
             Followed::Even => {
                 let under = pass.under.clone();
                 let done = self.complete(model, under, seq).await;
-                if !matches!(done, Ok(Turn::Idle)) {
-                    // It serves now, or its vectors are gone.
+                // It serves now, or its vectors are gone because another one does.
+                if matches!(done, Ok(Turn::Done) | Err(Failure::Store(StoreError::NotFound))) {
                     *slot = None;
                 }
                 return done;
