@@ -171,8 +171,8 @@ impl Filler {
     ) -> Result<Turn, Failure> {
         let under = slot.as_ref().and_then(|pass| pass.under.clone());
         let done = self.complete(model, under, seq).await;
-        if !matches!(done, Ok(Turn::Idle)) {
-            // It serves now, or its vectors are gone.
+        // It serves now, or its vectors are gone because another one does.
+        if matches!(done, Ok(Turn::Done) | Err(Failure::Store(StoreError::NotFound))) {
             *slot = None;
         }
         done

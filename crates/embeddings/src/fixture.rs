@@ -262,6 +262,8 @@ impl Embedder for FakeEmbedder {
         if purpose == Purpose::Passage {
             self.calls.fetch_add(1, Ordering::SeqCst);
             self.gate.acquire().await.unwrap().forget();
+            // Others have their turns meanwhile.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         if let Some(error) = self.fails.lock().unwrap().clone() {
             return Err(error);

@@ -228,6 +228,23 @@ impl Shared {
     }
 }
 
+/// As long as one of these lives, what others wrote is not left to them for a while.
+pub(crate) struct Hurry<'a>(&'a Shared);
+
+impl<'a> Hurry<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        shared.hurried.fetch_add(1, Ordering::Relaxed);
+        shared.wake.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The model to use: the one that is open, if it still is that one.
 fn find(models: &dyn Models, open: Option<Arc<Opened>>) -> Result<Option<Arc<Opened>>, String> {
     match (models.chosen()?, open) {

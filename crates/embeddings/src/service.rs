@@ -23,7 +23,7 @@ use crate::chosen::{KeySource, Models, Shelf};
 use crate::filling::Filler;
 use crate::library::Library;
 use crate::limits::{SETTLE_FAILURES_MAX, SETTLE_THINGS_MAX, SETTLE_WAIT, SETTLE_WAIT_ENDPOINT};
-use crate::looking::{LastError, Shared};
+use crate::looking::{Hurry, LastError, Shared};
 
 /// What a [`Service`] works with.
 pub struct ServiceConfig {
@@ -283,22 +283,5 @@ impl Semantics for Service {
         let wait = if remote { SETTLE_WAIT_ENDPOINT } else { SETTLE_WAIT };
         // What is not done by then is done later.
         let _ = timeout(wait, self.until(|| (!self.is_settling()).then_some(()))).await;
-    }
-}
-
-/// As long as one of these lives, what others wrote is not left to them for a while.
-struct Hurry<'a>(&'a Shared);
-
-impl<'a> Hurry<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.hurried.fetch_add(1, Ordering::Relaxed);
-        shared.wake.notify_one();
-        Self(shared)
-    }
-}
-
-impl Drop for Hurry<'_> {
-    fn drop(&mut self) {
-        self.0.hurried.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -324,13 +324,14 @@ pub struct SpaceState {
 /// Keeps the vectors of what is stored. They are derived: whatever is lost is made again.
 #[async_trait]
 pub trait VectorStore: Send + Sync {
-    /// The spaces that there are vectors of.
+    /// The spaces that are known.
     async fn spaces(&self) -> Result<Vec<SpaceState>, StoreError>;
-    /// Keeps vectors of a space, which is known from then on, in place of those that the things had in it. Each thing
-    /// counts as changed if the space serves. Things that are gone are left out.
+    /// Keeps vectors of a space, which is known from then on, in place of those that the things had in it. Each thing whose
+    /// vectors are others now counts as changed if the space serves. Things that are gone are left out.
     async fn put_vectors(&self, space: Space, vectors: Vec<Embedded>) -> Result<(), StoreError>;
-    /// Notes that everything that was changed up to `seq` has its vectors of this space. From the first time on the space
-    /// serves, and the vectors of all other spaces are gone.
+    /// Notes that everything that was changed up to `seq` has its vectors of this space, which is no change. From the first
+    /// time on the space serves, and the vectors of all other spaces are gone; to delete very many takes a while.
+    /// [`StoreError::NotFound`] if the space is not known (any more).
     async fn complete_space(&self, space: Space, seq: u64) -> Result<(), StoreError>;
     /// Takes the work of filling a space for one process until a time; `false` if another one has it. Who holds it already
     /// holds it longer. A time in the past gives it back.

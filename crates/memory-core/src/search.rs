@@ -53,7 +53,7 @@ pub struct Entry {
     pub retired: Option<Timestamp>,
     /// What it says.
     pub document: Document,
-    /// The vector of each passage, in the space that serves now; `None` where there is none (yet).
+    /// The vector of each passage, in the space that was asked for; `None` where there is none (yet) of its text as it is.
     pub vectors: Vec<Option<Vector>>,
 }
 

@@ -150,7 +150,7 @@ fn put(link: &Link, space: &Space, vectors: &[(Found, Vec<u8>)]) -> Result<(), S
 
 /// Returns whether vectors of other spaces are left to be deleted.
 fn complete(link: &Link, space: &Space, seq: u64) -> Result<bool, StoreError> {
-    let Known { key, serves } = find_or_add(link, space)?;
+    let Known { key, serves } = find(link, space)?.ok_or(StoreError::NotFound)?;
     if !serves {
         link.execute("UPDATE space SET state = 'gone' WHERE key <> ?1", [key])?;
         link.execute("UPDATE space SET state = 'serving' WHERE key = ?1", [key])?;

@@ -116,6 +116,7 @@ async fn what_one_process_embeds_another_one_sees() {
     let fingerprints = entry.document.passages.iter().map(|passage| passage.fingerprint());
     let vectors = fingerprints.map(|print| print.map(|print| (print, vector.clone()))).collect();
     a.put_vectors(space.clone(), vec![Embedded { found, vectors }]).await.expect("kept");
+    a.put_vectors(space.clone(), Vec::new()).await.expect("known");
     a.complete_space(space.clone(), 1).await.expect("complete");
     for store in [&a, &b] {
         assert_eq!(store.standing().await, Ok(Standing { seq: 1, space: Some(space.clone()) }));

@@ -42,6 +42,7 @@ async fn put(stores: &Stores, space: &Space, vectors: &[&Embedded]) {
 }
 
 async fn complete(stores: &Stores, space: &Space, seq: u64) {
+    stores.vectors.put_vectors(space.clone(), Vec::new()).await.expect("known");
     stores.vectors.complete_space(space.clone(), seq).await.expect("noted");
 }
 

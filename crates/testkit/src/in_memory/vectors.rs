@@ -77,7 +77,8 @@ impl VectorStore for InMemoryStore {
 
     async fn complete_space(&self, space: Space, seq: u64) -> Result<(), StoreError> {
         let mut state = self.state();
-        let kept = state.space(&space);
+        let kept = state.spaces.iter_mut().find(|kept| kept.state.space == space);
+        let kept = kept.ok_or(StoreError::NotFound)?;
         kept.state.seq = kept.state.seq.max(Some(seq));
         if !kept.state.serves {
             kept.state.serves = true;
