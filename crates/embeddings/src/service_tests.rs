@@ -498,7 +498,7 @@ async fn things_that_change_and_go_meanwhile() {
     bench.store.write(2, &["another text"]);
     bench.store.delete(40);
     model.open();
-    ready(&service).await;
+    service.settle_all().await.unwrap();
     assert_eq!(bench.store.lacking(), 0);
     assert!(model.seen().contains(&"another text".to_owned()));
     // The same while it serves.
