@@ -268,8 +268,6 @@ async fn explain_tells_what_was_left_out_and_why() {
     let port = remember(note("The port of the staging server is 9090")).await;
     let told = remember(note("The staging server needs the VPN.")).await;
     let again = remember(note("the staging server needs a VPN")).await;
-    let weak =
-        remember(note(&format!("A server {}", "has nothing to do with any of the others ".repeat(9)))).await;
     let ask = async |limit, explain| {
         memory.recall(Question { limit, explain, ..question("staging server") }).await.unwrap()
     };

@@ -211,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn the_last_word_of_a_long_log_is_searched_for() {
+        let mut log: String = (0..5_000).map(|n| format!("request {n} took {} ms\n", n * 7 % 300)).collect();
+        log.push_str("ERROR FQ-31337");
+        assert!(log.len() > 100_000 && asked(&log).contains(&"fq31337".to_owned()));
+    }
+
+    #[test]
     fn words_are_counted() {
         assert_eq!(
             count_terms("Retry, retrying; done", 10),
