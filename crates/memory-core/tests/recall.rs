@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
-use memory_core::episode::Outcome;
+use memory_core::episode::{Outcome, Scope};
 use memory_core::id::NoteId;
 use memory_core::memory::{Memory, NewEpisode, NewNote, Question};
 use memory_core::port::{Ports, StoreError};
@@ -260,7 +260,10 @@ async fn explain_tells_what_was_left_out_and_why() {
         Found::Note(memory.remember(new).await.unwrap().0)
     };
     for n in 0..30 {
-        remember(note(&format!("Chapter {n} of the handbook is about some server"))).await;
+        // In a scope of their own, as notes of one scope may be a sequence.
+        let scope = Scope { domain: Some("handbook".into()), project: None };
+        let chapter = note(&format!("Chapter {n} of the handbook is about some server"));
+        remember(NewNote { scope, ..chapter }).await;
     }
     let Found::Note(stored) = remember(note("The staging server was a laptop")).await else { panic!() };
     let successor = remember(replacing(stored, "The staging server runs in a rack")).await;
