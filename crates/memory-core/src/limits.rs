@@ -31,8 +31,8 @@ pub const STEPS_PAGE_MAX: usize = 200;
 /// Steps that one page of `get_episode` returns when the caller names no limit.
 pub const STEPS_PAGE_DEFAULT: usize = 50;
 
-/// Distinct query words searched for, the first ones.
-pub const QUERY_TERMS_MAX: usize = 512;
+/// Distinct query words searched for, the first ones. A log of 100 kB has fewer, and what matters may stand at its end.
+pub const QUERY_TERMS_MAX: usize = 16_384;
 /// Pairs of neighbouring query words that are searched for as one word.
 pub const GUESSES_MAX: usize = 24;
 /// Passages proposed by the index for one query by words and by vectors each, before ranking.

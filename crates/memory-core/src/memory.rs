@@ -272,6 +272,7 @@ impl Memory {
         let Selection { hits, mut left_out } = self.choose(placed, key.limit).await?;
         if key.explain {
             left_out.extend(self.superseded(key).await?);
+            left_out.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
         } else {
             left_out.clear();
         }
@@ -286,7 +287,9 @@ impl Memory {
         }
         let (mut placed, _) = self.search(&key.query, filter, key.period).await?;
         placed.truncate(key.limit);
-        placed.retain(|placed| placed.ranked.retired.is_some());
+        // What was retired only after `until` was current then, and is among the hits.
+        let was_retired = |at: Timestamp| key.filter.until.is_none_or(|until| at < until);
+        placed.retain(|placed| placed.ranked.retired.is_some_and(was_retired));
         let found = self.items(placed).await?.into_iter();
         let left_out = |(item, placed): (Item, Placed)| LeftOut {
             item,

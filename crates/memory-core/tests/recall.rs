@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
-use memory_core::episode::Outcome;
+use memory_core::episode::{Outcome, Scope};
 use memory_core::id::NoteId;
 use memory_core::memory::{Memory, NewEpisode, NewNote, Question};
 use memory_core::port::{Ports, StoreError};
@@ -260,7 +260,10 @@ async fn explain_tells_what_was_left_out_and_why() {
         Found::Note(memory.remember(new).await.unwrap().0)
     };
     for n in 0..30 {
-        remember(note(&format!("Chapter {n} of the handbook is about some server"))).await;
+        // In a scope of their own, as notes of one scope may be a sequence.
+        let scope = Scope { domain: Some("handbook".into()), project: None };
+        let chapter = note(&format!("Chapter {n} of the handbook is about some server"));
+        remember(NewNote { scope, ..chapter }).await;
     }
     let Found::Note(stored) = remember(note("The staging server was a laptop")).await else { panic!() };
     let successor = remember(replacing(stored, "The staging server runs in a rack")).await;
@@ -268,8 +271,6 @@ async fn explain_tells_what_was_left_out_and_why() {
     let port = remember(note("The port of the staging server is 9090")).await;
     let told = remember(note("The staging server needs the VPN.")).await;
     let again = remember(note("the staging server needs a VPN")).await;
-    let weak =
-        remember(note(&format!("A server {}", "has nothing to do with any of the others ".repeat(9)))).await;
     let ask = async |limit, explain| {
         memory.recall(Question { limit, explain, ..question("staging server") }).await.unwrap()
     };
@@ -283,6 +284,8 @@ async fn explain_tells_what_was_left_out_and_why() {
     };
     assert_eq!(reason(&explained, Found::Note(stored)), Some(Reason::Superseded(None)));
     assert_eq!(reason(&explained, outdated), Some(Reason::Superseded(Some(port))));
+    let scores: Vec<f64> = explained.left_out.iter().map(|left_out| left_out.ranked.score).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "the best first: {scores:?}");
     let (kept, repeated) = if found(&explained).contains(&told) { (told, again) } else { (again, told) };
     assert_eq!(reason(&explained, repeated), Some(Reason::Duplicate(kept)));
     let is_weak =
@@ -296,6 +299,25 @@ async fn explain_tells_what_was_left_out_and_why() {
     let short = ask(1, true).await;
     assert_eq!(short.hits.len(), 1);
     assert_eq!(short.left_out.iter().filter(|left_out| left_out.reason == Reason::Limit).count(), 2);
+}
+
+#[tokio::test]
+async fn what_was_current_then_is_not_told_as_left_out_too() {
+    let (memory, source) = timed(&InMemoryStore::stores());
+    let mut kept = Vec::new();
+    for (day, text) in
+        [(1, "Releases happen on Tuesday"), (3, "Releases happen on Monday"), (5, "Releases stopped")]
+    {
+        at(&source, &format!("2026-03-0{day}T12:00:00Z"));
+        let supersedes = kept.last().map(NoteId::to_string).into_iter().collect();
+        kept.push(memory.remember(NewNote { supersedes, ..note(text) }).await.unwrap().0);
+    }
+    let filter = Filter { until: Some("2026-03-04T12:00:00Z".parse().unwrap()), ..Filter::default() };
+    let question = Question { filter, explain: true, ..question("when do releases happen") };
+    let answer = memory.recall(question).await.unwrap();
+    assert_eq!(found(&answer), [Found::Note(kept[1])]);
+    let left_out: Vec<Found> = answer.left_out.iter().map(|left_out| left_out.item.found()).collect();
+    assert_eq!(left_out, [Found::Note(kept[0])]);
 }
 
 #[tokio::test]

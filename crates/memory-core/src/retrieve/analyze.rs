@@ -88,7 +88,7 @@ fn side_by_side(text: &str) -> impl Iterator<Item = String> {
 fn each_term(text: &str, add: &mut impl FnMut(String)) {
     for run in text.split(|c: char| !is_joined(c)).filter(|run| !run.is_empty()) {
         let mut parts = 0;
-        for word in run.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()) {
+        for word in run.split(|c: char| !is_word(c)).filter(|word| word.chars().any(char::is_alphanumeric)) {
             parts += 1;
             if word.chars().any(is_unspaced) {
                 pairs(word, add);
@@ -211,11 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn the_last_word_of_a_long_log_is_searched_for() {
+        let mut log: String = (0..5_000).map(|n| format!("request {n} took {} ms\n", n * 7 % 300)).collect();
+        log.push_str("ERROR FQ-31337");
+        assert!(log.len() > 100_000 && asked(&log).contains(&"fq31337".to_owned()));
+    }
+
+    #[test]
     fn words_are_counted() {
         assert_eq!(
             count_terms("Retry, retrying; done", 10),
             [("retri".to_owned(), 2), ("done".to_owned(), 1)]
         );
+    }
+
+    #[test]
+    fn quotation_marks_and_dashes_are_no_words() {
+        assert_eq!(of("split('-') _/_ '-'quoted"), ["split", "quot"]);
+        assert_eq!(count_terms("'-'quoted", 10), [("quot".to_owned(), 1)]);
     }
 
     #[test]
