@@ -210,7 +210,7 @@ fn a_text_that_is_too_long_is_refused_with_its_limit() {
         ("add_episode_step", "error", 65_536),
         ("complete_episode", "summary", 65_536),
         ("remember", "text", 65_536),
-        ("query_memory", "query", 16_384),
+        ("query_memory", "query", 262_144),
     ];
     for (tool, field, limit) in cases {
         let mut arguments = right(tool, &episode);

@@ -14,6 +14,7 @@ mod handshake;
 mod import;
 mod learning;
 mod model;
+mod recall;
 mod server;
 mod storage;
 mod tool_list;

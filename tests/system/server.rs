@@ -79,6 +79,12 @@ pub(crate) fn settle(command: &mut Command, data: &Path) {
     command.env("MEMORY_MCP_DATA_DIR", data);
 }
 
+/// The files in a directory and in those below it.
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 /// What a command did.
 #[derive(Debug)]
 pub(crate) struct Ran {

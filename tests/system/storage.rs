@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Ran, Server, failed, run};
+use crate::server::{Home, Ran, Server, failed, files, run};
 
 /// A memory with some contents; the process that wrote it has ended.
 fn filled() -> Home {
@@ -31,10 +31,10 @@ fn refused_start(ran: &Ran) -> &str {
     &ran.stderr
 }
 
-/// The names and contents of what is in the data directory.
+/// The names and contents of the files in the data directory and below.
 fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let mut contents: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let mut contents: Vec<_> =
+        files(directory).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     contents.sort();
     contents
 }
@@ -109,10 +109,9 @@ fn nobody_else_can_read_what_is_stored() {
     use std::os::unix::fs::PermissionsExt;
     let home = filled();
     let _running = home.start();
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o077;
-    assert_eq!(mode(&home.data()), 0, "neither its group nor others");
-    let open: Vec<_> =
-        contents(&home.data()).into_iter().map(|(path, _)| path).filter(|path| mode(path) != 0).collect();
+    let is_open = |path: &Path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    assert!(!is_open(&home.data()), "neither its group nor others");
+    let open: Vec<_> = files(&home.data()).into_iter().filter(|path| is_open(path)).collect();
     assert_eq!(open, Vec::<PathBuf>::new());
 }
 

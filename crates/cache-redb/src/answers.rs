@@ -42,13 +42,15 @@ fn answer_key(key: &AnswerKey, seq: u64) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use memory_core::retrieve::Filter;
+    use memory_core::port::Space;
+    use memory_core::retrieve::{Filter, Period};
 
     use super::*;
     use crate::fixture::{Bench, LIMITS, block_on, episode};
 
     fn question(query: &str) -> AnswerKey {
-        AnswerKey { query: query.into(), filter: Filter::default(), limit: 5 }
+        let filter = Filter::default();
+        AnswerKey { query: query.into(), filter, limit: 5, period: None, explain: false, space: None }
     }
 
     fn answer(known: bool) -> Answer {
@@ -63,10 +65,17 @@ mod tests {
         assert_eq!(block_on(cache.get(&question("q"), 1)), None);
         block_on(cache.put(&question("q"), 1, &answer(true)));
         assert_eq!(block_on(cache.get(&question("q"), 1)), Some(answer(true)));
-        let others = [question("r"), AnswerKey { limit: 6, ..question("q") }, {
-            let filter = Filter { domain: Some("d".into()), ..Filter::default() };
-            AnswerKey { filter, ..question("q") }
-        }];
+        let day = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let space = Space { name: "a".into(), dimensions: 2 };
+        let others = [
+            question("r"),
+            AnswerKey { limit: 6, ..question("q") },
+            AnswerKey { filter: Filter { superseded: true, ..Filter::default() }, ..question("q") },
+            AnswerKey { filter: Filter { domain: Some("d".into()), ..Filter::default() }, ..question("q") },
+            AnswerKey { period: Some(Period { from: day(1), to: day(2) }), ..question("q") },
+            AnswerKey { explain: true, ..question("q") },
+            AnswerKey { space: Some(space), ..question("q") },
+        ];
         others.iter().for_each(|other| assert_eq!(block_on(cache.get(other, 1)), None, "{other:?}"));
         drop(cache);
         assert_eq!(block_on(bench.open().get(&question("q"), 1)), Some(answer(true)), "after a restart");

@@ -62,7 +62,7 @@ impl Bench {
     }
 
     pub(crate) fn append(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<Appended, StoreError> {
-        let step = StepInsertion { step: call(), terms: Vec::new(), at: Timestamp::UNIX_EPOCH };
+        let step = StepInsertion { step: call(), at: Timestamp::UNIX_EPOCH };
         block_on(cache.episodes(self.store.clone()).append_step(id, step))
     }
 
@@ -76,7 +76,7 @@ impl Bench {
             at: Timestamp::UNIX_EPOCH,
         };
         let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
-        let completion = CompletionInsertion { revision: 1, completion, terms: Vec::new(), job };
+        let completion = CompletionInsertion { revision: 1, completion, job };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
 }

@@ -14,7 +14,7 @@ use crate::manifest::{Manifest, Origin};
 use crate::weights::WEIGHTS_FILE;
 
 /// The model that is in use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Active {
     /// One of a library.
     Listed {

@@ -89,7 +89,7 @@ pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
 }
 
 /// The models of one data directory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
     dir: PathBuf,
 }

@@ -65,3 +65,28 @@ pub(crate) const DOWNLOAD_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const DOWNLOAD_ATTEMPTS_MAX: u32 = 4;
 /// Longest name of a model, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
+
+/// How often is looked which model is in use and which space serves.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Texts that a local model embeds between two looks for something more urgent; some 100 ms of work.
+pub(crate) const LOCAL_BATCH_TEXTS: usize = 16;
+/// Things that were just written and wait for their vectors; those beyond are found by the change log, a little later.
+pub(crate) const LIVE_THINGS_MAX: usize = 8_192;
+/// Things gone through for the first space up to which a query waits for what was just written.
+pub(crate) const SETTLE_THINGS_MAX: u64 = 8_192;
+/// Longest wait for the vectors of what was just written, from a local model.
+pub const SETTLE_WAIT: Duration = Duration::from_secs(10);
+/// The same from an embedding server.
+pub const SETTLE_WAIT_ENDPOINT: Duration = Duration::from_secs(1);
+/// For how long the work of filling a space belongs to a process, in seconds.
+pub(crate) const LEASE_SECONDS: i64 = 30;
+/// How long after it was last taken or renewed it is renewed.
+pub(crate) const LEASE_RENEWED_AFTER: Duration = Duration::from_secs(10);
+/// How long nothing must have come before it is written down how far the vectors have come.
+pub(crate) const NOTED_AFTER: Duration = Duration::from_secs(5);
+/// Pause after a first failure of the store or of a server; it doubles with every further one in a row.
+pub(crate) const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest such pause.
+pub(crate) const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Failures of the store in a row after which one who waits for everything is told.
+pub(crate) const SETTLE_FAILURES_MAX: u32 = 4;

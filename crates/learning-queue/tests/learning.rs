@@ -124,6 +124,7 @@ async fn patterns_can_be_asked_for() {
         query: "table locked".into(),
         filter: Filter { kinds: vec![Kind::Pattern], ..Filter::default() },
         limit: 5,
+        explain: false,
     };
     assert!(!scene.memory.recall(question()).await.unwrap().known);
     scene.worker.drain().await.unwrap();

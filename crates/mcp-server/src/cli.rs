@@ -168,7 +168,7 @@ impl Cli {
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
             Some(Command::Query { text, domain, project, limit, json }) => {
                 let filter = Filter { domain, project, ..Filter::default() };
-                query(&settings, Question { query: text, filter, limit }, json).await
+                query(&settings, Question { query: text, filter, limit, explain: false }, json).await
             }
             Some(Command::Import { format: ImportFormat::Jsonl { file } }) => {
                 import_file(&settings, file).await
@@ -302,9 +302,14 @@ async fn import_file(settings: &Settings, file: PathBuf) -> anyhow::Result<ExitC
     let stored_in = begun.elapsed();
     bar.set_message("learning");
     app.learn_all().await;
+    bar.set_message("embedding");
+    let embedded = app.embedding.settle_all().await;
     bar.finish_and_clear();
     let learned = app.metrics.report().patterns_extracted;
     app.close().await;
+    if let Err(reason) = embedded {
+        tracing::warn!(reason, "what was imported is found by words only until the model can be used");
+    }
     let report = imported?;
     write_import(&mut std::io::stdout().lock(), &report, stored_in, begun.elapsed() - stored_in, learned)?;
     Ok(ExitCode::SUCCESS)

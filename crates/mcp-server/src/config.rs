@@ -40,6 +40,11 @@ impl Settings {
         self.data_dir.join("cache.redb")
     }
 
+    /// The directory of the search index, which may be deleted at any time.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.data_dir.join("index")
+    }
+
     /// The directory of the models.
     pub(crate) fn models(&self) -> PathBuf {
         self.data_dir.join("models")

@@ -17,7 +17,7 @@ const RUNS: &str = include_str!("../demo/airline_runs.jsonl");
 /// another world.
 const HELD_OUT: &str = "Change an upcoming flight from EWR on May 21 to a nonstop flight on the same day; the ticket is \
      basic economy and may be upgraded to economy to make the change";
-const UNRELATED: &str = "Segmentation fault in the kernel module when the USB driver unloads";
+const UNRELATED: &str = "Kernel panic when the USB driver is unloaded";
 
 /// How long to wait for the background worker.
 const LEARNING_WAIT: Duration = Duration::from_secs(60);

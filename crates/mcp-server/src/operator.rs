@@ -1,8 +1,10 @@
 //! What an operator is told: whether the parts work, and what they hold.
 
+use embeddings::State;
 use memory_core::job::JobCounts;
 use memory_core::port::{JobStore, StoreCounts, StoreError, StoreHealth};
 use schemars::JsonSchema;
+use search_index::{Backing, IndexStatus};
 use serde::Serialize;
 
 use crate::telemetry::MetricsReport;
@@ -23,7 +25,7 @@ pub(crate) enum Status {
 /// One part of the system.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
-    /// database, queue or cache.
+    /// database, queue, cache, search_index or model.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
     /// In words.
@@ -49,6 +51,8 @@ pub(crate) struct HealthMetrics {
     pub(crate) store: Option<WireCounts>,
     /// What is left to learn from; null if the database cannot be read.
     pub(crate) jobs: Option<WireJobs>,
+    /// What searches are answered from.
+    search: WireSearch,
     /// Since the process started.
     cache: WireCache,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
@@ -60,7 +64,9 @@ pub(crate) struct WireCounts {
     pub(crate) episodes: u64,
     pub(crate) open_episodes: u64,
     pub(crate) steps: u64,
+    /// Those that are not superseded.
     pub(crate) notes: u64,
+    superseded_notes: u64,
     pub(crate) patterns: u64,
     pub(crate) bytes: u64,
     schema_version: u32,
@@ -72,6 +78,19 @@ pub(crate) struct WireJobs {
     pub(crate) running: u64,
     /// Given up after repeated failures.
     pub(crate) dead: u64,
+}
+
+#[derive(Debug, JsonSchema, Serialize)]
+struct WireSearch {
+    documents: u64,
+    /// Parts of documents.
+    passages: u64,
+    /// Passages that have a vector.
+    vectors: u64,
+    /// Size of its files.
+    disk_bytes: u64,
+    /// Things that were stored just now and have no vectors yet.
+    to_embed: u64,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -89,10 +108,13 @@ impl App {
         let jobs = JobStore::counts(&self.store).await;
         let damage = if detailed { Some(self.store.check().await) } else { None };
         let cache = self.cache.status();
+        let (index, embedding) = (self.index.status(), self.embedding.status());
         let components = vec![
             database(&counts, damage.as_ref()),
             queue(&jobs),
             Component { name: "cache", status: Status::Ok, detail: cache.backing.to_string() },
+            search_index(&index),
+            model(&embedding),
         ];
         let mut process = self.metrics.report();
         if !detailed {
@@ -105,6 +127,13 @@ impl App {
             metrics: HealthMetrics {
                 store: counts.ok().map(WireCounts::from),
                 jobs: jobs.ok().map(|JobCounts { queued, running, dead }| WireJobs { queued, running, dead }),
+                search: WireSearch {
+                    documents: index.documents,
+                    passages: index.passages,
+                    vectors: index.vectors,
+                    disk_bytes: index.disk_bytes,
+                    to_embed: embedding.waiting as u64,
+                },
                 cache: WireCache {
                     hits: cache.counts.hits,
                     misses: cache.counts.misses,
@@ -119,8 +148,17 @@ impl App {
 
 impl From<StoreCounts> for WireCounts {
     fn from(counts: StoreCounts) -> Self {
-        let StoreCounts { episodes, open_episodes, steps, notes, patterns, bytes, schema_version } = counts;
-        Self { episodes, open_episodes, steps, notes, patterns, bytes, schema_version }
+        let StoreCounts {
+            episodes,
+            open_episodes,
+            steps,
+            notes,
+            superseded_notes,
+            patterns,
+            bytes,
+            schema_version,
+        } = counts;
+        Self { episodes, open_episodes, steps, notes, superseded_notes, patterns, bytes, schema_version }
     }
 }
 
@@ -152,4 +190,42 @@ fn queue(jobs: &Result<JobCounts, StoreError>) -> Component {
         }
     };
     Component { name: "queue", status, detail }
+}
+
+fn search_index(index: &IndexStatus) -> Component {
+    let IndexStatus { backing, is_ready, documents, last_error, .. } = index;
+    let (status, detail) = match (backing, last_error) {
+        (Backing::Unwritable(reason), _) => {
+            (Status::Degraded, format!("{documents} documents, in memory only: {reason}"))
+        }
+        (_, Some(error)) if !is_ready => (Status::Degraded, format!("it is to be made anew: {error}")),
+        _ if !is_ready => (Status::Ok, "it is made by the first search".to_owned()),
+        _ => (Status::Ok, format!("{documents} documents")),
+    };
+    Component { name: "search_index", status, detail }
+}
+
+fn model(status: &embeddings::Status) -> Component {
+    let name = status.model.as_deref().unwrap_or("the model");
+    let (status, detail) = match &status.state {
+        State::NoModel => (
+            Status::Ok,
+            "none: search is by words only; `memory-mcp model pull all-MiniLM-L6-v2` adds one".to_owned(),
+        ),
+        State::Ready => (Status::Ok, format!("{name}: search is by words and meaning")),
+        State::Filling { done } => {
+            let meanwhile = match &status.serving {
+                Some(space) => format!("meanwhile that of {space} is searched"),
+                None => "meanwhile search is by words only".to_owned(),
+            };
+            (
+                Status::Ok,
+                format!("{name}: what is stored is being embedded, {done} gone through; {meanwhile}"),
+            )
+        }
+        State::Unusable { reason } => {
+            (Status::Degraded, format!("{name} cannot be used, search is by words only: {reason}"))
+        }
+    };
+    Component { name: "model", status, detail }
 }

@@ -4,12 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use cache_redb::Cache;
+use embeddings::{Library, ServiceConfig};
 use jiff::Timestamp;
 use learning_queue::{Worker, WorkerHandle};
 use memory_core::event::EventHandler;
 use memory_core::extract::Registry;
 use memory_core::memory::Memory;
 use memory_core::port::{Ports, Source};
+use memory_core::retrieve::analyze::ANALYSIS_VERSION;
+use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -26,6 +29,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: TursoStore,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) index: Arc<SearchIndex>,
+    pub(crate) embedding: Arc<embeddings::Service>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
 }
@@ -76,10 +81,23 @@ impl App {
             handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
         }
         .spawn();
+        // Documents that were made by another version of the analysis must not be mixed with those of this one.
+        let index_of = format!("{}/{ANALYSIS_VERSION}", store.id());
+        let index = Arc::new(SearchIndex::open(Some(settings.index()), &index_of, shared.clone()));
+        let embedding = embeddings::Service::spawn(ServiceConfig {
+            library: Library::new(settings.models()),
+            model_dir: settings.model_dir.clone(),
+            key: Arc::new(crate::model::key),
+            corpus: shared.clone(),
+            vectors: shared.clone(),
+            source: source.clone(),
+        });
         let ports = Ports {
             episodes: Arc::new(cache.episodes(shared.clone())),
             notes: shared.clone(),
-            index: shared.clone(),
+            index: index.clone(),
+            items: shared.clone(),
+            semantics: embedding.clone(),
             patterns: shared.clone(),
             changes: shared,
             answers: cache.clone(),
@@ -88,7 +106,8 @@ impl App {
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));
-        Ok(Arc::new(Self { memory, metrics, store, cache, worker: Mutex::new(Some(worker)), upkeep }))
+        let worker = Mutex::new(Some(worker));
+        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, worker, upkeep }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
@@ -110,6 +129,9 @@ impl App {
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await
         {
             tracing::warn!(%error, "failed to stop the background worker in good order");
+        }
+        if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
+            tracing::warn!(%error, "failed to stop embedding in good order");
         }
         self.cache.flush();
         self.store.close().await;

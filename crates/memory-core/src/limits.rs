@@ -19,7 +19,7 @@ pub const ARTIFACTS_MAX: usize = 1_000;
 /// Most notes that one new note can supersede.
 pub const SUPERSEDES_MAX: usize = 100;
 /// Longest query, in bytes. Longer texts are refused rather than cut: the caller knows best what matters.
-pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+pub const QUERY_BYTES_MAX: usize = 256 * 1024;
 /// Hits returned when the caller names no limit.
 pub const HITS_DEFAULT: usize = 5;
 /// Most hits that one query can return.
@@ -31,18 +31,30 @@ pub const STEPS_PAGE_MAX: usize = 200;
 /// Steps that one page of `get_episode` returns when the caller names no limit.
 pub const STEPS_PAGE_DEFAULT: usize = 50;
 
-/// Distinct query words considered; the rarest of them are searched.
-pub const QUERY_TERMS_MAX: usize = 96;
-/// Distinct query words searched in the index.
-pub const SEARCH_TERMS_MAX: usize = 24;
-/// Candidates taken from the index for one query, before ranking.
+/// Distinct query words searched for, the first ones. A log of 100 kB has fewer, and what matters may stand at its end.
+pub const QUERY_TERMS_MAX: usize = 16_384;
+/// Pairs of neighbouring query words that are searched for as one word.
+pub const GUESSES_MAX: usize = 24;
+/// Passages proposed by the index for one query by words and by vectors each, before ranking.
 pub const CANDIDATES_MAX: usize = 100;
-/// Distinct words kept of the title of an indexed document.
-pub const TITLE_TERMS_MAX: usize = 800;
-/// Distinct words kept of the body of an indexed document, beside those of its title.
-pub const BODY_TERMS_MAX: usize = 1_500;
+/// Things that are looked at for one answer, at the least.
+pub const SELECTED_MIN: usize = 30;
 /// Longest word that is indexed, in characters.
 pub const TERM_CHARS_MAX: usize = 48;
+/// Words that are written together, such as a path, up to which they are indexed as one too.
+pub const WHOLE_PARTS_MAX: usize = 12;
+/// Words of a passage after which the next one begins, at the end of a line or a sentence.
+pub const PASSAGE_WORDS: usize = 40;
+/// Words after which a passage ends wherever it is.
+pub const PASSAGE_WORDS_MAX: usize = 80;
+/// Passages of one document that are embedded; the others are found by their words alone.
+pub const EMBEDDED_PASSAGES_MAX: usize = 64;
+/// Passages of one document.
+pub const PASSAGES_MAX: usize = 512;
+/// Distinct terms kept of the labels of a document, and of all steps of an episode.
+pub const PASSAGE_TERMS_MAX: usize = 1_500;
+/// Steps of an episode that are searched, the first ones.
+pub const SEARCHED_STEPS_MAX: usize = 500;
 
 /// Similar episodes whose patterns may become advice.
 pub const ADVISERS_MAX: usize = 20;

@@ -10,16 +10,18 @@ use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
-use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, QUERY_TERMS_MAX, SIMILAR_MAX};
+use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, SELECTED_MIN, SIMILAR_MAX};
 use crate::note::{Layer, Note};
 use crate::port::{
     AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
 };
 use crate::reflection::Reflection;
 use crate::retrieve::{
-    Advice, Answer, Document, Filter, Found, Hit, Item, Kind, Ranked, Search, compose, rank, terms,
+    Advice, Answer, Filter, Found, Hit, Item, Kind, LeftOut, Period, Placed, Reason, Selection, compose,
+    query_terms, rank, select,
 };
 use crate::reward::Reward;
+use crate::search::Search;
 use crate::validate::{check, scrub};
 
 /// An episode as its caller gives it: open, or finished in one go.
@@ -91,6 +93,8 @@ pub struct Question {
     pub filter: Filter,
     /// How many hits at the most, 1..=[`HITS_MAX`].
     pub limit: usize,
+    /// Whether to tell what was found and left out.
+    pub explain: bool,
 }
 
 /// The memory: the use cases over the [`Ports`].
@@ -121,6 +125,7 @@ impl Memory {
             let others = similar.into_iter().filter(|hit| hit.item.found() != Found::Episode(id)).collect();
             return Ok(Created { id, existing: true, head, job: None, similar: others });
         }
+        self.ports.semantics.written(Found::Episode(head.id));
         self.announce_insertion(&head, job);
         Ok(Created { id: head.id, existing: false, head, job, similar })
     }
@@ -164,8 +169,7 @@ impl Memory {
     pub async fn add_step(&self, id: EpisodeId, mut step: NewStep) -> Result<u32, Error> {
         check(&mut step, Vec::new())?;
         scrub(&mut step);
-        let terms = crate::retrieve::step_terms(&step);
-        let insertion = StepInsertion { step, terms, at: self.ports.source.now() };
+        let insertion = StepInsertion { step, at: self.ports.source.now() };
         let appended = self.ports.episodes.append_step(id, insertion).await;
         match appended.map_err(|error| of_episode(id, error))? {
             Appended::New(number) => {
@@ -191,17 +195,14 @@ impl Memory {
             }
             let completion = conclude(ending.clone(), &episode.steps, self.ports.source.now());
             let job = self.new_job(LIVE_WEIGHT);
-            let insertion = CompletionInsertion {
-                revision: episode.head.revision,
-                terms: crate::retrieve::completion_terms(&completion),
-                completion: completion.clone(),
-                job,
-            };
+            let insertion =
+                CompletionInsertion { revision: episode.head.revision, completion: completion.clone(), job };
             match self.ports.episodes.complete(id, insertion).await {
                 // A step came in between: reward and reflection must know of it.
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(of_episode(id, error)),
                 Ok(()) => {
+                    self.ports.semantics.written(Found::Episode(id));
                     self.announce_completion(id, completion.outcome, job.id);
                     return Ok((completion, job.id));
                 }
@@ -229,12 +230,13 @@ impl Memory {
         let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
-        let document = Document::of_note(&note);
         let named = supersedes.join(" or ");
-        self.ports.notes.remember(note, document, supersedes).await.map_err(|error| match error {
+        let remembered = self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
-        })
+        })?;
+        self.ports.semantics.written(Found::Note(remembered.0));
+        Ok(remembered)
     }
 
     /// Answers a question: what is relevant, and what it teaches.
@@ -246,49 +248,95 @@ impl Memory {
         check(&mut question, violations)?;
         // What is stored has no secrets, so a question without them finds the same; and it is kept as a key.
         scrub(&mut question);
-        let Question { query, filter, limit } = question;
-        let key = AnswerKey { query, filter, limit };
+        let Question { query, filter, limit, explain } = question;
+        let semantics = &self.ports.semantics;
+        let period = Period::named(&query, self.ports.source.now());
+        let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space() };
         let seq = self.ports.changes.change_seq().await?;
         if let Some(answer) = self.ports.answers.get(&key, seq).await {
             return Ok(answer);
         }
-        let ranked = self.search(&key.query, key.filter.clone()).await?;
-        let hits = self.hits(ranked.iter().take(limit)).await?;
-        let advice = self.advise(&ranked).await?;
-        let answer = Answer { known: !hits.is_empty(), hits, advice };
-        // Whatever was committed since `seq` was read makes the answer newer than its key says, never older.
-        if self.ports.changes.change_seq().await? == seq {
+        let answer = self.answer(&key).await?;
+        // Whatever was committed since `seq` was read makes the answer newer than its key says, never older. One for
+        // which the model failed is not what the key says.
+        let is_whole = answer.by_meaning == key.space.is_some();
+        if is_whole && self.ports.changes.change_seq().await? == seq {
             self.ports.answers.put(&key, seq, &answer).await;
         }
         Ok(answer)
     }
 
-    async fn search(&self, query: &str, filter: Filter) -> Result<Vec<Ranked>, Error> {
-        let terms = terms(query, QUERY_TERMS_MAX);
-        if terms.is_empty() {
+    async fn answer(&self, key: &AnswerKey) -> Result<Answer, Error> {
+        let (placed, by_meaning) = self.search(&key.query, key.filter.clone(), key.period).await?;
+        let advice = self.advise(&placed).await?;
+        let Selection { hits, mut left_out } = self.choose(placed, key.limit).await?;
+        if key.explain {
+            left_out.extend(self.superseded(key).await?);
+            left_out.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
+        } else {
+            left_out.clear();
+        }
+        Ok(Answer { known: !hits.is_empty(), hits, advice, by_meaning, left_out })
+    }
+
+    /// What would be told had it not been superseded.
+    async fn superseded(&self, key: &AnswerKey) -> Result<Vec<LeftOut>, Error> {
+        let filter = Filter { superseded: true, ..key.filter.clone() };
+        if key.filter.superseded {
             return Ok(Vec::new());
         }
-        let search = Search { terms: terms.clone(), filter, limit: CANDIDATES_MAX };
-        let candidates = self.ports.index.candidates(search).await?;
-        Ok(rank(&terms, &candidates))
+        let (mut placed, _) = self.search(&key.query, filter, key.period).await?;
+        placed.truncate(key.limit);
+        // What was retired only after `until` was current then, and is among the hits.
+        let was_retired = |at: Timestamp| key.filter.until.is_none_or(|until| at < until);
+        placed.retain(|placed| placed.ranked.retired.is_some_and(was_retired));
+        let found = self.items(placed).await?.into_iter();
+        let left_out = |(item, placed): (Item, Placed)| LeftOut {
+            item,
+            ranked: placed.ranked,
+            reason: Reason::Superseded(None),
+        };
+        Ok(found.map(left_out).collect())
     }
 
-    async fn hits(&self, ranked: impl Iterator<Item = &Ranked>) -> Result<Vec<Hit>, Error> {
-        let ranked: Vec<&Ranked> = ranked.collect();
-        let items = self.ports.index.items(ranked.iter().map(|ranked| ranked.found).collect()).await?;
-        let mut items = items.into_iter().peekable();
-        let mut hits = Vec::with_capacity(ranked.len());
-        // What was deleted between the two reads is missing among the items.
-        for ranked in ranked {
-            if let Some(item) = items.next_if(|item| item.found() == ranked.found) {
-                hits.push(Hit { item, ranked: ranked.clone() });
-            }
+    /// Things in the order of relevance, and whether the meaning of the query counted.
+    async fn search(
+        &self,
+        query: &str,
+        filter: Filter,
+        period: Option<Period>,
+    ) -> Result<(Vec<Placed>, bool), Error> {
+        self.ports.semantics.settled().await;
+        let asked = query_terms(query);
+        let vector = self.ports.semantics.query_vector(query).await;
+        let by_meaning = vector.is_some();
+        if asked.terms.is_empty() && !by_meaning {
+            return Ok((Vec::new(), false));
         }
-        Ok(hits)
+        let (terms, guesses) = (asked.terms.clone(), asked.guesses);
+        let search = Search { terms, guesses, vector, filter, limit: CANDIDATES_MAX };
+        let candidates = self.ports.index.candidates(search).await?;
+        Ok((rank(&asked, &candidates, period), by_meaning))
     }
 
-    async fn advise(&self, ranked: &[Ranked]) -> Result<Advice, Error> {
-        let advisers = crate::retrieve::advisers(ranked);
+    /// The hits among what was found.
+    async fn choose(&self, mut placed: Vec<Placed>, limit: usize) -> Result<Selection, Error> {
+        // Enough to see what supersedes what, and to fill the places of what is left out.
+        placed.truncate((2 * limit).max(SELECTED_MIN));
+        Ok(select(self.items(placed).await?, limit))
+    }
+
+    /// The things themselves. What was deleted between the two reads is left out.
+    async fn items(&self, placed: Vec<Placed>) -> Result<Vec<(Item, Placed)>, Error> {
+        let found = placed.iter().map(|placed| placed.ranked.found).collect();
+        let mut items = self.ports.items.items(found).await?.into_iter().peekable();
+        let with_item =
+            |placed: Placed| Some((items.next_if(|item| item.found() == placed.ranked.found)?, placed));
+        Ok(placed.into_iter().filter_map(with_item).collect())
+    }
+
+    async fn advise(&self, placed: &[Placed]) -> Result<Advice, Error> {
+        let advisers = crate::retrieve::advisers(placed);
         if advisers.is_empty() {
             return Ok(Advice::default());
         }
@@ -299,8 +347,8 @@ impl Memory {
 
     async fn similar(&self, head: &EpisodeHead) -> Result<Vec<Hit>, Error> {
         let filter = Filter { kinds: vec![Kind::Episode], ..Filter::default() };
-        let ranked = self.search(&head.brief.task, filter).await?;
-        self.hits(ranked.iter().take(SIMILAR_MAX)).await
+        let (placed, _) = self.search(&head.brief.task, filter, None).await?;
+        Ok(self.choose(placed, SIMILAR_MAX).await?.hits)
     }
 
     async fn head(&self, id: EpisodeId) -> Result<EpisodeHead, Error> {
@@ -333,9 +381,8 @@ impl Memory {
             step_count: steps.len() as u32,
             completion,
         };
-        let document = Document::of_episode(&head, steps.iter().map(|step| &step.call));
         let job = head.completion.is_some().then(|| self.new_job(weight));
-        Ok(Insertion { episode: Episode { head, steps }, document, job })
+        Ok(Insertion { episode: Episode { head, steps }, job })
     }
 
     fn announce(&self, event: &EpisodeEvent) {

@@ -14,7 +14,9 @@ use crate::extract::Finding;
 use crate::id::{EpisodeId, NoteId, PatternId};
 use crate::job::{Job, JobCounts, NewJob, Retry};
 use crate::note::Note;
-use crate::retrieve::{Answer, Candidates, Document, Found, Item, Lessons, Search};
+use crate::retrieve::{Answer, Found, Item, Lessons};
+use crate::search::SearchIndex;
+use crate::vector::Vector;
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +75,6 @@ pub trait Source: Send + Sync {
 pub struct Insertion {
     /// The episode.
     pub episode: Episode,
-    /// Its searchable terms.
-    pub document: Document,
     /// The job that a completed episode calls for.
     pub job: Option<NewJob>,
 }
@@ -102,8 +102,6 @@ pub enum Appended {
 pub struct StepInsertion {
     /// The step.
     pub step: NewStep,
-    /// What it adds to the searchable terms.
-    pub terms: Vec<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -115,8 +113,6 @@ pub struct CompletionInsertion {
     pub revision: u64,
     /// The completion.
     pub completion: Completion,
-    /// What it adds to the searchable terms.
-    pub terms: Vec<String>,
     /// The job it calls for.
     pub job: NewJob,
 }
@@ -146,16 +142,13 @@ pub trait NoteStore: Send + Sync {
     async fn remember(
         &self,
         note: Note,
-        document: Document,
         supersedes: Vec<String>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError>;
 }
 
-/// Finds stored things.
+/// Reads stored things by what a search found.
 #[async_trait]
-pub trait Index: Send + Sync {
-    /// Proposes candidates for a query.
-    async fn candidates(&self, search: Search) -> Result<Candidates, StoreError>;
+pub trait ItemStore: Send + Sync {
     /// The things behind hits, in the order asked for; what is gone is left out.
     async fn items(&self, found: Vec<Found>) -> Result<Vec<Item>, StoreError>;
 }
@@ -220,6 +213,8 @@ pub struct StoreCounts {
     pub steps: u64,
     /// Notes that are not superseded.
     pub notes: u64,
+    /// Notes that are superseded.
+    pub superseded_notes: u64,
     /// Patterns.
     pub patterns: u64,
     /// Size of the database in bytes, without its log.
@@ -256,6 +251,12 @@ pub struct AnswerKey {
     pub filter: crate::retrieve::Filter,
     /// How many hits at the most.
     pub limit: usize,
+    /// The period that the query names, which depends on the day it is asked.
+    pub period: Option<crate::retrieve::Period>,
+    /// Whether what was left out is told.
+    pub explain: bool,
+    /// The space of the vectors that were searched.
+    pub space: Option<Space>,
 }
 
 /// Names a vector space: vectors of different spaces cannot be compared.
@@ -299,6 +300,65 @@ pub trait Embedder: Send + Sync {
     async fn embed(&self, texts: Vec<String>, purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
 }
 
+/// The vectors of one stored thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedded {
+    /// The thing.
+    pub found: Found,
+    /// For each of its passages, in order, the [fingerprint](crate::search::Passage::fingerprint) of the text that was
+    /// embedded and the vector; `None` for a passage without a text.
+    pub vectors: Vec<Option<(u64, Vector)>>,
+}
+
+/// How far the vectors of one space have come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceState {
+    /// The space.
+    pub space: Space,
+    /// Whether its vectors serve searches; at most one space's do.
+    pub serves: bool,
+    /// The `change_seq` up to which everything has its vectors; `None` until everything has been gone through once.
+    pub seq: Option<u64>,
+}
+
+/// Keeps the vectors of what is stored. They are derived: whatever is lost is made again.
+#[async_trait]
+pub trait VectorStore: Send + Sync {
+    /// The spaces that are known.
+    async fn spaces(&self) -> Result<Vec<SpaceState>, StoreError>;
+    /// Keeps vectors of a space, which is known from then on, in place of those that the things had in it. Each thing whose
+    /// vectors are others now counts as changed if the space serves. Things that are gone are left out.
+    async fn put_vectors(&self, space: Space, vectors: Vec<Embedded>) -> Result<(), StoreError>;
+    /// Notes that everything that was changed up to `seq` has its vectors of this space, which is no change. From the first
+    /// time on the space serves, and the vectors of all other spaces are gone; to delete very many takes a while.
+    /// [`StoreError::NotFound`] if the space is not known (any more).
+    async fn complete_space(&self, space: Space, seq: u64) -> Result<(), StoreError>;
+    /// Takes the work of filling a space for one process until a time; `false` if another one has it. Who holds it already
+    /// holds it longer. A time in the past gives it back.
+    async fn hold_space(
+        &self,
+        space: Space,
+        holder: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+}
+
+/// What recall asks of the model in use, if any.
+#[async_trait]
+pub trait Semantics: Send + Sync {
+    /// The space in which [`Semantics::query_vector`] would answer now; `None` where search is by words only.
+    fn space(&self) -> Option<Space>;
+    /// The vector of a query; `None` where no model is in use, none serves yet, or it cannot be had. Never fails: what
+    /// is wrong is told to the operator.
+    async fn query_vector(&self, query: &str) -> Option<(Space, Vector)>;
+    /// Tells that this process has stored or changed a thing, which is to be found by its meaning soon.
+    fn written(&self, found: Found);
+    /// Waits until what was [`written`](Semantics::written) has its vectors; not for long, and not where that makes no
+    /// progress.
+    async fn settled(&self);
+}
+
 /// All ports that the use cases need.
 #[derive(Clone)]
 pub struct Ports {
@@ -307,7 +367,11 @@ pub struct Ports {
     /// Notes.
     pub notes: Arc<dyn NoteStore>,
     /// Search.
-    pub index: Arc<dyn Index>,
+    pub index: Arc<dyn SearchIndex>,
+    /// What a search found.
+    pub items: Arc<dyn ItemStore>,
+    /// The model.
+    pub semantics: Arc<dyn Semantics>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// The change log.

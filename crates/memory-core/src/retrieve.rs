@@ -1,17 +1,21 @@
-//! Finding what is relevant: text becomes [terms()], stored things become [`Document`]s, the index proposes
-//! candidates, and [`rank`] decides.
+//! Finding what is relevant: text becomes terms ([`analyze`]), stored things become documents ([`document`]), the
+//! index proposes candidates, [`rank`] decides.
 
 mod advice;
-mod analyze;
-mod document;
+pub mod analyze;
+pub mod document;
+mod outdated;
+mod period;
 mod rank;
+mod select;
 
 pub(crate) use advice::advisers;
 pub use advice::{Advice, AdviceItem, compose};
-pub use analyze::terms;
-pub use document::{Document, Part};
-pub(crate) use document::{completion_terms, step_terms};
-pub use rank::{Ranked, rank};
+pub use analyze::{QueryTerms, query_terms};
+pub use period::Period;
+pub use rank::{Evidence, Placed, Ranked, rank};
+pub use select::{LeftOut, Reason};
+pub(crate) use select::{Selection, select};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,39 +76,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Episodes with this outcome only.
     pub outcome: Option<Outcome>,
-}
-
-/// What the index is asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Search {
-    /// Distinct terms of the query, see [`terms`].
-    pub terms: Vec<String>,
-    /// What may be found.
-    pub filter: Filter,
-    /// How many candidates at the most.
-    pub limit: usize,
-}
-
-/// One document that the index proposes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// What it stands for.
-    pub found: Found,
-    /// When that happened.
-    pub when: Timestamp,
-    /// Where each term of the query stands in it, in the order of [`Search::terms`]; `None` where it does not.
-    pub places: Vec<Option<Part>>,
-}
-
-/// What the index proposes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Candidates {
-    /// Documents in the index, of all kinds.
-    pub documents: u64,
-    /// In how many of them each term of the query stands, in the order of [`Search::terms`].
-    pub frequencies: Vec<u64>,
-    /// The best matches by the index's own measure.
-    pub proposed: Vec<Candidate>,
+    /// Also what was superseded.
+    pub superseded: bool,
 }
 
 /// The stored thing behind a hit.
@@ -125,6 +98,8 @@ pub struct Hit {
     pub item: Item,
     /// How well it fits the query and why it was found.
     pub ranked: Ranked,
+    /// A newer note about the same subject that says something else, if one was found.
+    pub superseded_by: Option<Found>,
 }
 
 /// A pattern with those of the asked-for episodes that show it.
@@ -156,4 +131,8 @@ pub struct Answer {
     pub advice: Advice,
     /// Whether anything relevant is known. If not, `hits` is empty.
     pub known: bool,
+    /// Whether the meaning of the query was searched for too, or its words only.
+    pub by_meaning: bool,
+    /// What was found and left out, the best first; only where the question asks for it.
+    pub left_out: Vec<LeftOut>,
 }

@@ -17,10 +17,18 @@ use crate::vector::Vector;
 pub struct Passage {
     /// Its distinct terms with the number of times each stands in it, in order of first appearance.
     pub terms: Vec<(String, u8)>,
-    /// How much a word counts here, 0..=1: 1 where the thing says what it is about, less where it only mentions.
+    /// What a word's score counts here, 0..=1: 1 where the thing says what it is about, less where it only mentions.
     pub weight: f32,
     /// The text to embed; `None` if the passage is found by its words alone.
     pub text: Option<String>,
+}
+
+impl Passage {
+    /// Tells texts apart: 64 bits of FNV-1a (Fowler, Noll and Vo) over the text to embed; `None` without one.
+    pub fn fingerprint(&self) -> Option<u64> {
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.text.as_ref().map(|text| text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+    }
 }
 
 /// A stored thing as it is searched for. Never without passages.
@@ -45,7 +53,7 @@ pub struct Entry {
     pub retired: Option<Timestamp>,
     /// What it says.
     pub document: Document,
-    /// The vector of each passage, in the space that serves now; `None` where there is none (yet).
+    /// The vector of each passage, in the space that was asked for; `None` where there is none (yet) of its text as it is.
     pub vectors: Vec<Option<Vector>>,
 }
 
@@ -85,6 +93,9 @@ pub trait Corpus: Send + Sync {
 pub struct Search {
     /// Distinct terms of the query.
     pub terms: Vec<String>,
+    /// How many of the last of them are guesses, such as two words written as one: they count where they are found, and
+    /// are not taken for misspellings where they are not.
+    pub guesses: usize,
     /// The query's vector and the space it lies in.
     pub vector: Option<(Space, Vector)>,
     /// What may be found. With `until`, what was retired only later may be found too: it was current then.
@@ -125,6 +136,8 @@ pub struct Candidate {
     pub retired: Option<Timestamp>,
     /// Its number within the document, from 0.
     pub passage: u32,
+    /// How many passages the document has.
+    pub passages: u32,
     /// How well the passage fits.
     pub fit: Fit,
     /// BM25 of the whole document: its passages as one text.
@@ -142,7 +155,8 @@ pub struct Candidate {
 pub struct Candidates {
     /// Documents that the filter admits.
     pub documents: u64,
-    /// In how many of them each of the search's terms stands.
+    /// In how many of them each of the search's terms stands. Of those that only mention it, in passages of less than
+    /// half the full weight, ten count as one.
     pub frequencies: Vec<u64>,
     /// For a term that stands in none of them, the one that it seems to be a misspelling of and that was searched for
     /// in its place.

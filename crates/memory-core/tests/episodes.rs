@@ -16,7 +16,8 @@ use memory_core::note::Layer;
 use memory_core::port::{
     Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
 };
-use memory_core::retrieve::{Found, Item};
+use memory_core::retrieve::{Filter, Found, Item, query_terms};
+use memory_core::search::Search;
 use testkit::episode::{failed, finished, full_step, named, note, ok, open, step_insertion};
 use testkit::{InMemoryStore, Stores, TestSource};
 
@@ -274,7 +275,7 @@ async fn notes_replace_each_other_by_name() {
     let third = NewNote { external_id: Some("deploy day".into()), ..note("deploy on friday") };
     let (third, superseded) = memory.remember(third).await.unwrap();
     assert_eq!(superseded, [second]);
-    let items = stores.index.items(vec![Found::Note(third)]).await.unwrap();
+    let items = stores.items.items(vec![Found::Note(third)]).await.unwrap();
     assert!(matches!(&items[0], Item::Note(kept) if kept.text == "deploy on friday"));
     let unknown = NewNote { supersedes: vec!["no such note".into()], ..note("x") };
     let refused = memory.remember(unknown).await.unwrap_err();
@@ -347,18 +348,15 @@ async fn no_field_keeps_a_secret() {
         supersedes: Vec::new(),
     };
     let (id, _): (NoteId, _) = memory.remember(leaky_note.clone()).await.unwrap();
-    let kept = format!("{:?}", stores.index.items(vec![Found::Note(id)]).await.unwrap());
+    let kept = format!("{:?}", stores.items.items(vec![Found::Note(id)]).await.unwrap());
     assert!(!kept.contains(&secret) && kept.matches("[redacted:aws-key]").count() == 5, "{kept}");
     // The caller's own name leads to the note although it is kept in another form.
     let next = NewNote { external_id: None, supersedes: vec![text], ..leaky_note };
     assert_eq!(memory.remember(next).await.unwrap().1, [id]);
 
-    let search = memory_core::retrieve::Search {
-        terms: memory_core::retrieve::terms(&secret, 10),
-        filter: Default::default(),
-        limit: 10,
-    };
-    let candidates = stores.index.candidates(search).await.unwrap();
+    let terms = query_terms(&secret).terms;
+    let search = Search { terms, guesses: 0, vector: None, filter: Filter::default(), limit: 10 };
+    let candidates = stores.ports(Arc::new(TestSource::default())).index.candidates(search).await.unwrap();
     assert!(candidates.frequencies.iter().all(|frequency| *frequency == 0), "the index has no secret either");
 }
 

@@ -1,23 +1,25 @@
 //! What a question is answered with.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use memory_core::episode::Outcome;
-use memory_core::id::EpisodeId;
-use memory_core::memory::{Memory, NewEpisode, Question};
-use memory_core::port::{AnswerCache, AnswerKey, Index, Ports, StoreError};
-use memory_core::retrieve::{Answer, Candidates, Filter, Found, Item, Kind, Search};
+use jiff::{Timestamp, ToSpan};
+use memory_core::episode::{Outcome, Scope};
+use memory_core::id::NoteId;
+use memory_core::memory::{Memory, NewEpisode, NewNote, Question};
+use memory_core::port::{Ports, StoreError};
+use memory_core::retrieve::{Answer, Filter, Found, Item, Kind, LeftOut, Reason};
+use memory_core::search::{Candidates, Search, SearchIndex};
 use testkit::episode::{finished, in_domain, note, ok, open};
-use testkit::{InMemoryStore, Stores, TestSource};
+use testkit::{InMemoryStore, KeepingCache, Stores, TestSource};
 
 fn memory(stores: &Stores) -> Memory {
     Memory::new(stores.ports(Arc::new(TestSource::default())), Vec::new())
 }
 
 fn question(query: &str) -> Question {
-    Question { query: query.into(), filter: Filter::default(), limit: 5 }
+    Question { query: query.into(), filter: Filter::default(), limit: 5, explain: false }
 }
 
 fn found(answer: &Answer) -> Vec<Found> {
@@ -45,8 +47,7 @@ async fn what_is_relevant_is_found_the_best_first_and_says_why() {
     assert_eq!(found(&answer)[0], Found::Episode(login));
     assert!(found(&answer).contains(&Found::Note(hint)));
     assert!(!found(&answer).contains(&Found::Episode(logout)), "one common word is not relevance");
-    assert_eq!(answer.hits[0].ranked.coverage, 1.0);
-    assert_eq!(answer.hits[0].ranked.matched.len(), 3);
+    assert_eq!(answer.hits[0].ranked.evidence.matched.len(), 3);
     assert!(matches!(&answer.hits[0].item, Item::Episode(head) if head.brief.task.contains("flaky")));
 }
 
@@ -56,9 +57,7 @@ async fn nothing_relevant_is_said_plainly() {
     let nothing = Answer::default();
     assert_eq!(memory(&stores).recall(question("anything at all")).await.unwrap(), nothing);
     let memory = furnished(&stores).await;
-    for query in
-        ["kernel panic in the driver", "paint a kernel driver panic", "what should I do with it", "…?!"]
-    {
+    for query in ["kernel panic in the driver", "what should I do with it", "…?!"] {
         let answer = memory.recall(question(query)).await.unwrap();
         assert_eq!(answer, nothing, "{query}");
         assert!(!answer.known);
@@ -135,23 +134,7 @@ async fn the_same_question_has_the_same_answer_in_the_same_order() {
     assert_eq!(memory.recall(question("deploy service")).await.unwrap(), first);
 }
 
-/// Keeps every answer, and what it was asked.
-#[derive(Default)]
-struct Keeper(Mutex<Vec<(AnswerKey, u64, Answer)>>);
-
-#[async_trait]
-impl AnswerCache for Keeper {
-    async fn get(&self, key: &AnswerKey, seq: u64) -> Option<Answer> {
-        let kept = self.0.lock().unwrap();
-        kept.iter().find(|(of, at, _)| of == key && *at == seq).map(|(_, _, answer)| answer.clone())
-    }
-
-    async fn put(&self, key: &AnswerKey, seq: u64, answer: &Answer) {
-        self.0.lock().unwrap().push((key.clone(), seq, answer.clone()));
-    }
-}
-
-fn cached(stores: &Stores, keeper: &Arc<Keeper>) -> Memory {
+fn cached(stores: &Stores, keeper: &Arc<KeepingCache>) -> Memory {
     let ports = stores.ports(Arc::new(TestSource::default()));
     Memory::new(Ports { answers: keeper.clone(), ..ports }, Vec::new())
 }
@@ -159,10 +142,10 @@ fn cached(stores: &Stores, keeper: &Arc<Keeper>) -> Memory {
 #[tokio::test]
 async fn an_answer_is_kept_until_something_changes() {
     let stores = InMemoryStore::stores();
-    let keeper = Arc::new(Keeper::default());
+    let keeper = Arc::new(KeepingCache::default());
     let memory = cached(&stores, &keeper);
     let one = memory.create(open("deploy service")).await.unwrap().id;
-    let kept = || keeper.0.lock().unwrap().len();
+    let kept = || keeper.questions().len();
     for _ in 0..3 {
         assert_eq!(found(&memory.recall(question("deploy service")).await.unwrap()), [Found::Episode(one)]);
         assert_eq!(kept(), 1);
@@ -178,43 +161,38 @@ async fn an_answer_is_kept_until_something_changes() {
 
 #[tokio::test]
 async fn a_secret_in_a_question_is_not_kept() {
-    let keeper = Arc::new(Keeper::default());
+    let keeper = Arc::new(KeepingCache::default());
     let secret = ["AKIA", "IOSFODNN", "7EXAMPLE"].concat();
     let memory = cached(&InMemoryStore::stores(), &keeper);
     memory.recall(question(&format!("deploy with {secret}"))).await.unwrap();
-    let kept = format!("{:?}", keeper.0.lock().unwrap());
+    let kept = format!("{:?}", keeper.questions());
     assert!(kept.contains("deploy with") && !kept.contains(&secret), "{kept}");
 }
 
 /// An index during whose search another process stores an episode.
 struct Busy {
-    inner: Arc<dyn Index>,
+    inner: Arc<dyn SearchIndex>,
     other: Memory,
-    stored: Mutex<Vec<EpisodeId>>,
 }
 
 #[async_trait]
-impl Index for Busy {
+impl SearchIndex for Busy {
     async fn candidates(&self, search: Search) -> Result<Candidates, StoreError> {
         let candidates = self.inner.candidates(search).await;
-        let created = self.other.create(open("deploy service")).await.unwrap();
-        self.stored.lock().unwrap().push(created.id);
+        self.other.create(open("deploy service")).await.unwrap();
         candidates
-    }
-
-    async fn items(&self, found: Vec<Found>) -> Result<Vec<Item>, StoreError> {
-        self.inner.items(found).await
     }
 }
 
 #[tokio::test]
 async fn an_answer_overtaken_by_a_change_is_not_kept() {
     let stores = InMemoryStore::stores();
-    let busy = Busy { inner: stores.index.clone(), other: memory(&stores), stored: Mutex::default() };
-    let keeper = Arc::new(Keeper::default());
-    let memory = cached(&Stores { index: Arc::new(busy), ..stores }, &keeper);
+    let ports = stores.ports(Arc::new(TestSource::default()));
+    let keeper = Arc::new(KeepingCache::default());
+    let busy = Busy { inner: ports.index.clone(), other: memory(&stores) };
+    let memory = Memory::new(Ports { index: Arc::new(busy), answers: keeper.clone(), ..ports }, Vec::new());
     memory.recall(question("deploy service")).await.unwrap();
-    assert!(keeper.0.lock().unwrap().is_empty());
+    assert!(keeper.questions().is_empty());
 }
 
 #[tokio::test]
@@ -228,7 +206,156 @@ async fn the_way_of_a_similar_success_is_told_and_unlike_tasks_give_no_advice() 
     assert_eq!(advice.steps[0].evidence, [id]);
     let rate = advice.success_rate.unwrap();
     assert!(rate.episodes == 1 && rate.low < 0.5 && rate.high > 0.9, "{rate:?}");
-    let query = "login test driver kernel scheduler deadlock interrupt";
+    for task in ["trace the kernel", "write a driver", "tune the scheduler", "find the deadlock"] {
+        memory.create(open(task)).await.unwrap();
+    }
+    let query = "test the kernel driver for a scheduler deadlock";
     let unlike = memory.recall(question(query)).await.unwrap();
     assert_eq!(unlike.advice, Default::default());
+}
+
+/// A memory whose time can be set.
+fn timed(stores: &Stores) -> (Memory, Arc<TestSource>) {
+    let source = Arc::new(TestSource::default());
+    (Memory::new(stores.ports(source.clone()), Vec::new()), source)
+}
+
+fn at(source: &TestSource, time: &str) -> Timestamp {
+    let time = time.parse().unwrap();
+    source.set(time);
+    time
+}
+
+fn replacing(id: NoteId, text: &str) -> NewNote {
+    NewNote { supersedes: vec![id.to_string()], ..note(text) }
+}
+
+#[tokio::test]
+async fn what_was_superseded_is_told_only_for_the_time_when_it_was_current() {
+    let (memory, source) = timed(&InMemoryStore::stores());
+    let first_day = at(&source, "2026-03-01T12:00:00Z");
+    let (old, _) = memory.remember(note("Releases happen on Tuesday")).await.unwrap();
+    let between = at(&source, "2026-03-05T12:00:00Z");
+    let second_day = at(&source, "2026-03-09T12:00:00Z");
+    let (new, _) = memory.remember(replacing(old, "Releases were moved to Friday")).await.unwrap();
+    let ask = async |until| {
+        let filter = Filter { until, ..Filter::default() };
+        memory.recall(Question { filter, ..question("when do releases happen") }).await.unwrap()
+    };
+    let now = ask(None).await;
+    assert_eq!(found(&now), [Found::Note(new)]);
+    assert_eq!(now.hits[0].ranked.retired, None);
+    let then = ask(Some(between)).await;
+    assert_eq!(found(&then), [Found::Note(old)]);
+    assert_eq!(then.hits[0].ranked.retired, Some(second_day), "and since when it holds no longer");
+    assert!(!ask(Some(first_day)).await.known, "nothing was known before");
+    assert_eq!(found(&ask(Some(second_day + 1.second())).await), [Found::Note(new)]);
+}
+
+#[tokio::test]
+async fn explain_tells_what_was_left_out_and_why() {
+    let (memory, source) = timed(&InMemoryStore::stores());
+    let remember = async |new: NewNote| {
+        source.advance(jiff::SignedDuration::from_secs(60));
+        Found::Note(memory.remember(new).await.unwrap().0)
+    };
+    for n in 0..30 {
+        // In a scope of their own, as notes of one scope may be a sequence.
+        let scope = Scope { domain: Some("handbook".into()), project: None };
+        let chapter = note(&format!("Chapter {n} of the handbook is about some server"));
+        remember(NewNote { scope, ..chapter }).await;
+    }
+    let Found::Note(stored) = remember(note("The staging server was a laptop")).await else { panic!() };
+    let successor = remember(replacing(stored, "The staging server runs in a rack")).await;
+    let outdated = remember(note("The port of the staging server is 8080")).await;
+    let port = remember(note("The port of the staging server is 9090")).await;
+    let told = remember(note("The staging server needs the VPN.")).await;
+    let again = remember(note("the staging server needs a VPN")).await;
+    let ask = async |limit, explain| {
+        memory.recall(Question { limit, explain, ..question("staging server") }).await.unwrap()
+    };
+    let plain = ask(5, false).await;
+    assert_eq!(plain.left_out, []);
+    let explained = ask(5, true).await;
+    assert_eq!(found(&plain), found(&explained), "explaining changes no hit");
+    let reason = |answer: &Answer, found: Found| {
+        let left_out = answer.left_out.iter().find(|left_out| left_out.item.found() == found);
+        left_out.map(|left_out| left_out.reason)
+    };
+    assert_eq!(reason(&explained, Found::Note(stored)), Some(Reason::Superseded(None)));
+    assert_eq!(reason(&explained, outdated), Some(Reason::Superseded(Some(port))));
+    let scores: Vec<f64> = explained.left_out.iter().map(|left_out| left_out.ranked.score).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "the best first: {scores:?}");
+    let (kept, repeated) = if found(&explained).contains(&told) { (told, again) } else { (again, told) };
+    assert_eq!(reason(&explained, repeated), Some(Reason::Duplicate(kept)));
+    let is_weak =
+        |left_out: &LeftOut| matches!(&left_out.item, Item::Note(note) if note.text.starts_with("Chapter"));
+    assert!(explained.left_out.iter().any(|left_out| is_weak(left_out) && left_out.reason == Reason::Weak));
+    let mut hits = found(&explained);
+    hits.sort();
+    let mut expected = vec![successor, port, kept];
+    expected.sort();
+    assert_eq!(hits, expected);
+    let short = ask(1, true).await;
+    assert_eq!(short.hits.len(), 1);
+    assert_eq!(short.left_out.iter().filter(|left_out| left_out.reason == Reason::Limit).count(), 2);
+}
+
+#[tokio::test]
+async fn what_was_current_then_is_not_told_as_left_out_too() {
+    let (memory, source) = timed(&InMemoryStore::stores());
+    let mut kept = Vec::new();
+    for (day, text) in
+        [(1, "Releases happen on Tuesday"), (3, "Releases happen on Monday"), (5, "Releases stopped")]
+    {
+        at(&source, &format!("2026-03-0{day}T12:00:00Z"));
+        let supersedes = kept.last().map(NoteId::to_string).into_iter().collect();
+        kept.push(memory.remember(NewNote { supersedes, ..note(text) }).await.unwrap().0);
+    }
+    let filter = Filter { until: Some("2026-03-04T12:00:00Z".parse().unwrap()), ..Filter::default() };
+    let question = Question { filter, explain: true, ..question("when do releases happen") };
+    let answer = memory.recall(question).await.unwrap();
+    assert_eq!(found(&answer), [Found::Note(kept[1])]);
+    let left_out: Vec<Found> = answer.left_out.iter().map(|left_out| left_out.item.found()).collect();
+    assert_eq!(left_out, [Found::Note(kept[0])]);
+}
+
+#[tokio::test]
+async fn the_day_that_is_named_counts_and_does_not_cut_off_the_others() {
+    let (memory, source) = timed(&InMemoryStore::stores());
+    let mut days = Vec::new();
+    for day in 1..=5 {
+        at(&source, &format!("2026-05-0{day}T09:00:00Z"));
+        days.push(memory.create(open("deploy of the shop failed")).await.unwrap().id);
+    }
+    at(&source, "2026-05-06T18:00:00Z");
+    let ask = async |query: &str| found(&memory.recall(question(query)).await.unwrap());
+    for (query, first) in [
+        ("which deploy failed yesterday", days[4]),
+        ("which deploy failed on 2026-05-02", days[1]),
+        ("the deploy that failed 3 days ago", days[2]),
+    ] {
+        let found = ask(query).await;
+        assert_eq!((found[0], found.len()), (Found::Episode(first), 5), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn yesterday_is_another_day_tomorrow() {
+    let stores = InMemoryStore::stores();
+    let (source, answers) = (Arc::new(TestSource::default()), Arc::new(KeepingCache::default()));
+    let ports = Ports { answers: answers.clone(), ..stores.ports(source.clone()) };
+    let memory = Memory::new(ports, Vec::new());
+    let mut days = Vec::new();
+    for day in 1..=3 {
+        at(&source, &format!("2026-05-0{day}T09:00:00Z"));
+        days.push(Found::Episode(memory.create(open("deploy of the shop failed")).await.unwrap().id));
+    }
+    let ask = async || found(&memory.recall(question("which deploy failed yesterday")).await.unwrap())[0];
+    assert_eq!(ask().await, days[1]);
+    at(&source, "2026-05-03T23:00:00Z");
+    assert_eq!(ask().await, days[1]);
+    assert_eq!(answers.questions().len(), 1, "on one day it is one question");
+    at(&source, "2026-05-04T00:30:00Z");
+    assert_eq!(ask().await, days[2]);
 }

@@ -30,7 +30,7 @@ fn fields<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
 }
 
 fn question(query: &str) -> Question {
-    Question { query: query.into(), filter: Filter::default(), limit: 5 }
+    Question { query: query.into(), filter: Filter::default(), limit: 5, explain: false }
 }
 
 /// An episode whose every text is `text`, with every part present.
@@ -205,6 +205,6 @@ async fn a_question_must_ask_something_and_know_its_bounds() {
     memory.recall(Question { limit: HITS_MAX, ..question("x") }).await.unwrap();
     let now = Some("2026-01-01T00:00:00Z".parse().unwrap());
     let filter = Filter { since: now, until: now, ..Filter::default() };
-    let all_wrong = Question { query: String::new(), limit: 0, filter };
+    let all_wrong = Question { query: String::new(), limit: 0, filter, explain: false };
     assert_eq!(fields(memory.recall(all_wrong).await), ["limit", "since", "query"]);
 }

@@ -118,7 +118,7 @@ fn query(number: u64, space: Option<&Space>, filter: Filter) -> Search {
     let count = rng.usize(5..11);
     let terms = words(&mut rng, count).into_iter().map(|(term, _)| term).collect();
     let vector = space.map(|space| (space.clone(), vector(&mut rng)));
-    Search { terms, vector, filter, limit: 100 }
+    Search { terms, guesses: 0, vector, filter, limit: 100 }
 }
 
 fn resident_mb(what: &str) -> f64 {

@@ -41,6 +41,7 @@ impl Admitted {
         }
         bits.subtract(&slot.dead.bits);
         match filter.until {
+            _ if filter.superseded => {}
             None => bits.subtract(segment.retired()),
             Some(until) => {
                 let until = micros_from(until);

@@ -206,7 +206,7 @@ pub(crate) fn vector(numbers: [i8; 4]) -> Vector {
 
 pub(crate) fn asked(words: &str) -> Search {
     let terms = words.split_whitespace().map(String::from).collect();
-    Search { terms, vector: None, filter: Filter::default(), limit: 10 }
+    Search { terms, guesses: 0, vector: None, filter: Filter::default(), limit: 10 }
 }
 
 pub(crate) fn ask(index: &SearchIndex, search: &Search) -> Candidates {

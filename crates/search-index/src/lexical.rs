@@ -9,6 +9,7 @@ use memory_core::search::{bm25, idf};
 use crate::admit::Admitted;
 use crate::best::{Best, Offering};
 use crate::layout::Totals;
+use crate::limits::MENTIONS_AS_SAID;
 use crate::postings::Postings;
 use crate::segment::{Segment, WEIGHT_STEPS};
 use crate::spelling;
@@ -37,12 +38,20 @@ pub(crate) struct Lexical<'a> {
     pub(crate) parts: Vec<Part<'a>>,
     /// Admitted documents.
     pub(crate) documents: u64,
-    /// How many of them have each term.
+    /// How many of them have each term, see [`counted`].
     pub(crate) frequencies: Vec<u64>,
     /// What was searched for in a term's place.
     pub(crate) spelled: Vec<Option<String>>,
     idf: Vec<f32>,
     averages: Averages,
+    /// Whether some passages weigh less than others.
+    has_mentions: bool,
+}
+
+/// How many documents a term counts as standing in: one that only mentions it in passing counts a tenth, or what is said
+/// in few titles would pass for common because it happens in all that was done.
+pub(crate) fn counted(said: u64, mentioned: u64) -> u64 {
+    said + mentioned.div_ceil(MENTIONS_AS_SAID)
 }
 
 /// Average lengths over everything that is stored and was not deleted, whether it is admitted or not: what is normal
@@ -64,8 +73,8 @@ impl Averages {
 }
 
 impl<'a> Lexical<'a> {
-    /// Looks the terms up and scores every admitted passage.
-    pub(crate) fn new(state: &'a State, terms: &[String], filter: &Filter) -> Self {
+    /// Looks the terms up and scores every admitted passage. The last `guesses` of them are not taken for misspellings.
+    pub(crate) fn new(state: &'a State, terms: &[String], guesses: usize, filter: &Filter) -> Self {
         let part = |slot: &'a crate::state::Slot| {
             let lists = terms.iter().map(|_| List::default()).collect();
             Part { segment: &slot.segment, admitted: Admitted::new(slot, filter), lists, scores: Vec::new() }
@@ -79,11 +88,13 @@ impl<'a> Lexical<'a> {
             spelled: Vec::new(),
             idf: Vec::new(),
             averages: Averages::new(&state.totals),
+            has_mentions: state.totals.weighted < state.totals.length * u64::from(WEIGHT_STEPS),
         };
+        let meant = terms.len().saturating_sub(guesses);
         for (number, term) in terms.iter().enumerate() {
             let mut frequency = lexical.look_up(number, term);
             let mut spelled = None;
-            if frequency == 0 && spelling::may_be_misspelled(term) {
+            if frequency == 0 && number < meant && spelling::may_be_misspelled(term) {
                 spelled = lexical.meant(term);
                 if let Some(meant) = &spelled {
                     frequency = lexical.look_up(number, meant);
@@ -100,9 +111,14 @@ impl<'a> Lexical<'a> {
     /// Fills in the lists of a term; returns how many admitted documents have it.
     fn look_up(&mut self, number: usize, term: &str) -> u64 {
         let parts = self.parts.iter_mut().filter(|part| part.admitted.documents > 0);
-        parts
-            .map(|part| part.segment.postings(term).map_or(0, |postings| part.collect(number, &postings)))
-            .sum()
+        let (mut said, mut documents) = (0, 0);
+        for part in parts {
+            let Some(postings) = part.segment.postings(term) else { continue };
+            let found = part.collect(number, &postings);
+            documents += found;
+            said += if self.has_mentions { part.said(number) } else { found };
+        }
+        counted(said, documents.saturating_sub(said))
     }
 
     /// The most frequent term that may be meant by one that no admitted document has.
@@ -194,6 +210,20 @@ impl Part<'_> {
         documents
     }
 
+    /// In how many admitted documents a term stands in a passage of at least half the full weight.
+    fn said(&self, number: usize) -> u64 {
+        let (owners, measures) = (self.segment.owners(), self.segment.measures());
+        let (mut documents, mut last) = (0, None);
+        for passage in &self.lists[number].passages {
+            if measures.of(*passage).is_said() {
+                let document = owners.of(*passage);
+                documents += u64::from(last != Some(document));
+                last = Some(document);
+            }
+        }
+        documents
+    }
+
     /// How many admitted documents these postings belong to.
     fn frequency(&self, postings: &Postings<'_>) -> u64 {
         if self.admitted.is_all {
@@ -221,8 +251,8 @@ impl Part<'_> {
             for (passage, times) in list.passages.iter().zip(&list.times) {
                 let measure = measures.of(*passage);
                 if let Some(score) = self.scores.get_mut(*passage as usize) {
-                    let occurrences = f32::from(*times) * measure.weight();
-                    *score += bm25(*idf, occurrences, f32::from(measure.length), average);
+                    let worth = bm25(*idf, f32::from(*times), f32::from(measure.length), average);
+                    *score += worth * measure.weight();
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use memory_core::limits::{GUESSES_MAX, QUERY_TERMS_MAX};
+
 /// The bounds that one index keeps to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -67,8 +69,10 @@ pub(crate) const MISSPELLED_CHARS_MIN: usize = 5;
 /// How much longer or shorter than the term a word may be that has it as its beginning or is its beginning, in
 /// characters.
 pub(crate) const PREFIX_CHARS_DIFFERENCE_MAX: usize = 2;
-/// Terms of a search that are looked for.
-pub(crate) const TERMS_MAX: usize = 1_024;
+/// Documents that only mention a term in passing which count as one that says it.
+pub(crate) const MENTIONS_AS_SAID: u64 = 10;
+/// Terms of a search that are looked for: all that a query has.
+pub(crate) const TERMS_MAX: usize = QUERY_TERMS_MAX + GUESSES_MAX;
 /// Pairs of notes that are compared at each distance, and at random, to see whether a group of them is a sequence.
 pub(crate) const SEQUENCE_PAIRS_MAX: usize = 256;
 /// Notes that a group needs before it can be a sequence.

@@ -26,12 +26,13 @@ pub(crate) fn candidates(
     let terms = &search.terms[..search.terms.len().min(TERMS_MAX)];
     let vector = search.vector.as_ref().filter(|(space, _)| Some(space) == serving);
     let wanted = vector.and_then(|(space, vector)| Wanted::new(space.clone(), vector));
-    let lexical = || Lexical::new(state, terms, &search.filter);
+    let guesses = search.guesses.saturating_sub(search.terms.len() - terms.len());
+    let lexical = || Lexical::new(state, terms, guesses, &search.filter);
     let bytes = |_: &Wanted| state.totals.vectors as usize * serving.map_or(0, |space| space.dimensions);
     let is_large = !terms.is_empty() && wanted.as_ref().map_or(0, bytes) >= parallel_vector_bytes;
     let (lexical, by_vector) = match &wanted {
         Some(wanted) if is_large => thread::scope(|threads| {
-            let nearest = || nearest(&Lexical::new(state, &[], &search.filter), wanted, limit);
+            let nearest = || nearest(&Lexical::new(state, &[], 0, &search.filter), wanted, limit);
             let dense = thread::Builder::new().spawn_scoped(threads, nearest);
             let lexical = lexical();
             match dense.map(thread::ScopedJoinHandle::join) {
@@ -120,11 +121,13 @@ impl Proposal<'_> {
             cohesion: near.cohesion,
         };
         let fit = self.fit(part, passage);
+        let passages = segment.passages_of(document);
         Candidate {
             found: segment.found(document),
             when: timestamp(segment.at(document)),
             retired: segment.retired_at(document).map(timestamp),
-            passage: passage.saturating_sub(segment.passages_of(document).start),
+            passage: passage.saturating_sub(passages.start),
+            passages: passages.end - passages.start,
             fit,
             whole,
             matched,
@@ -168,7 +171,7 @@ mod tests {
             for _ in 0..20 {
                 let filter = Filter { project: project.clone(), since: Some(at(50)), ..Filter::default() };
                 let vector = Some((space.clone(), near(0.5)));
-                let search = Search { vector, filter, limit: 30, terms: Vec::new() };
+                let search = Search { vector, filter, limit: 30, ..asked("") };
                 let candidates = ask(&index, &search);
                 reference::check(&bench.store.contents(), &search, &candidates);
             }

@@ -7,6 +7,7 @@ use memory_core::search::{Candidate, Candidates, Entry, Passage, Search, bm25, i
 
 use crate::entries::measure;
 use crate::fixture::Contents;
+use crate::lexical::counted;
 use crate::segment::split;
 
 /// Everything that a search may propose, with the whole order of both kinds.
@@ -41,6 +42,10 @@ fn has(entry: &Entry, term: &str) -> bool {
     entry.document.passages.iter().any(|passage| times(passage, term) > 0)
 }
 
+fn says(entry: &Entry, term: &str) -> bool {
+    entry.document.passages.iter().any(|passage| measure(passage).is_said() && times(passage, term) > 0)
+}
+
 impl<'a> Reference<'a> {
     fn new(contents: &'a Contents, search: &'a Search) -> (Self, Vec<u64>, Vec<Option<String>>) {
         let admitted: Vec<&Entry> =
@@ -62,8 +67,10 @@ impl<'a> Reference<'a> {
                 meant = near.first().map(|(other, _)| other.to_string());
             }
             let searched = meant.clone().unwrap_or_else(|| term.clone());
-            frequencies.push(frequency(&searched));
-            terms.push((searched.clone(), idf(admitted.len() as u64, frequency(&searched))));
+            let said = admitted.iter().filter(|entry| says(entry, &searched)).count() as u64;
+            let counted = counted(said, frequency(&searched) - said);
+            frequencies.push(counted);
+            terms.push((searched.clone(), idf(admitted.len() as u64, counted)));
             spelled.push(meant);
         }
         let measures = || contents.entries.values().flat_map(|entry| &entry.document.passages).map(measure);
@@ -82,8 +89,8 @@ impl<'a> Reference<'a> {
         for (term, idf) in &self.terms {
             let times = times(passage, term);
             if times > 0 {
-                let occurrences = f32::from(times) * measure.weight();
-                score += bm25(*idf, occurrences, f32::from(measure.length), self.averages.0);
+                let worth = bm25(*idf, f32::from(times), f32::from(measure.length), self.averages.0);
+                score += worth * measure.weight();
             }
         }
         score
@@ -313,10 +320,10 @@ mod tests {
                 if !terms.iter().any(|term| term == word) { terms.push(word.into()) }
             });
             let filter = if all { Filter::default() } else {
-                Filter { kinds, domain, project, since, until, outcome: outcome.map(|n| Outcome::ALL[n]) }
+                Filter { kinds, domain, project, since, until, outcome: outcome.map(|n| Outcome::ALL[n]), superseded: false }
             };
             let vector = vector_of.map(|(numbers, name)| (space(name), vector(numbers)));
-            Search { terms, vector, filter, limit }
+            Search { terms, guesses: 0, vector, filter, limit }
         }
     }
 

@@ -39,6 +39,11 @@ impl Measure {
         f32::from(self.steps) / f32::from(WEIGHT_STEPS)
     }
 
+    /// Whether a word in it is said rather than mentioned in passing.
+    pub(crate) fn is_said(self) -> bool {
+        self.steps >= WEIGHT_STEPS / 2
+    }
+
     /// Length times weight, in steps.
     pub(crate) fn weighted(self) -> u64 {
         u64::from(self.length) * u64::from(self.steps)

@@ -14,7 +14,7 @@ use crate::row::{Columns, kind_and_id, signed};
 /// Logs a change as part of the transaction that makes it.
 pub(crate) fn record(link: &Link, found: Found) -> Result<(), StoreError> {
     let (kind, id) = kind_and_id(found);
-    link.execute("INSERT INTO change (kind, id) VALUES (?1, ?2)", params![kind, id])?;
+    link.execute("INSERT INTO change (kind, id) VALUES (?1, ?2)", params![kind.name(), id])?;
     let seq = u64::try_from(link.last_key()).unwrap_or(0);
     if seq.is_multiple_of(CHANGES_PRUNED_EVERY) {
         link.execute("DELETE FROM change WHERE seq <= ?1", [signed(seq.saturating_sub(CHANGES_KEPT))])?;

@@ -15,7 +15,7 @@ use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
-use crate::{TursoStore, changes, index, jobs};
+use crate::{TursoStore, changes, jobs};
 
 #[async_trait]
 impl EpisodeStore for TursoStore {
@@ -53,7 +53,7 @@ pub(crate) fn snapshot<T>(
 }
 
 fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
-    let Insertion { episode: Episode { head, steps }, document, job } = insertion;
+    let Insertion { episode: Episode { head, steps }, job } = insertion;
     if let Some(external_id) = &head.external_id {
         let taken = "SELECT id FROM episode WHERE external_id = ?1";
         if let Some(id) = link.row(taken, [external_id.as_str()], |row| Columns::of(row).uuid())? {
@@ -87,7 +87,6 @@ fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
     if let Some(completion) = &head.completion {
         store_completion(link, key, completion)?;
     }
-    index::add(link, Found::Episode(head.id), document, &index::Facts::of_episode(head))?;
     if let Some(job) = job {
         let due = head.completion.as_ref().map_or(head.started_at, |completion| completion.at);
         jobs::enqueue(link, head.id, job, due)?;
@@ -165,13 +164,12 @@ fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<Appen
         "UPDATE episode SET step_count = ?2, revision = revision + 1 WHERE key = ?1",
         params![key, number],
     )?;
-    index::extend(link, Found::Episode(id), &insertion.terms)?;
     changes::record(link, Found::Episode(id))?;
     Ok(Appended::New(number))
 }
 
 fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Result<(), StoreError> {
-    let CompletionInsertion { revision, completion, terms, job } = insertion;
+    let CompletionInsertion { revision, completion, job } = insertion;
     let State { key, revision: current, completed, .. } = state(link, id)?;
     if completed {
         return Err(StoreError::Completed);
@@ -181,8 +179,6 @@ fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Resu
     }
     store_completion(link, key, completion)?;
     link.execute("UPDATE episode SET revision = revision + 1 WHERE key = ?1", [key])?;
-    index::extend(link, Found::Episode(id), terms)?;
-    index::set_outcome(link, id, completion.outcome)?;
     jobs::enqueue(link, id, job, completion.at)?;
     changes::record(link, Found::Episode(id))
 }
@@ -219,7 +215,7 @@ pub(crate) fn heads(link: &Link, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, 
     let sql =
         concat!("SELECT ", head_columns!(), " FROM episode WHERE id IN (SELECT value FROM json_each(?1))");
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let found = link.rows(sql, [json(&names)], head)?;
+    let found = link.rows(sql, [json(&names)], |row| head(&mut Columns::of(row)))?;
     let mut by_id: HashMap<EpisodeId, EpisodeHead> = found.into_iter().map(|head| (head.id, head)).collect();
     Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
 }

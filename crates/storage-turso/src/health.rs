@@ -17,6 +17,8 @@ impl StoreHealth for TursoStore {
                         .number("SELECT count(*) FROM episode WHERE completed_at IS NULL", ())?,
                     steps: link.number("SELECT coalesce(sum(step_count), 0) FROM episode", ())?,
                     notes: link.number("SELECT count(*) FROM note WHERE superseded_by IS NULL", ())?,
+                    superseded_notes: link
+                        .number("SELECT count(*) FROM note WHERE superseded_by IS NOT NULL", ())?,
                     patterns: link.number("SELECT count(*) FROM pattern", ())?,
                     bytes: link.number("PRAGMA page_count", ())? * link.number("PRAGMA page_size", ())?,
                     schema_version: version(link)?,

@@ -5,10 +5,11 @@
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
 mod changes;
+mod corpus;
 mod episodes;
 mod fault;
 mod health;
-mod index;
+mod items;
 mod jobs;
 mod limits;
 mod link;
@@ -17,6 +18,7 @@ mod notes;
 mod patterns;
 mod pool;
 mod row;
+mod vectors;
 
 use std::fs::OpenOptions;
 use std::path::Path;

@@ -20,3 +20,7 @@ pub(crate) const CHECKPOINT_WAIT: Duration = Duration::from_millis(50);
 pub(crate) const CHANGES_KEPT: u64 = 100_000;
 /// How often the older ones are removed, in changes.
 pub(crate) const CHANGES_PRUNED_EVERY: u64 = 1_000;
+/// Rows of vectors that are deleted in one transaction.
+pub(crate) const EMBEDDINGS_DELETED_AT_ONCE: u64 = 500;
+/// How long others may write before the next ones are.
+pub(crate) const EMBEDDINGS_DELETED_PAUSE: Duration = Duration::from_millis(10);

@@ -8,7 +8,10 @@ use crate::limits::{BUSY_PAUSE_MILLIS_MAX, BUSY_TIMEOUT};
 use crate::link::Link;
 
 /// The migrations in order; the schema version is how many were applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_initial.sql"),
+    include_str!("../../../migrations/0002_recall.sql"),
+];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
 pub(crate) fn up(link: &Link, path: &str) -> Result<(), StoreError> {
@@ -50,4 +53,90 @@ pub(crate) fn version(link: &Link) -> Result<u32, StoreError> {
 
 fn refuse_newer(found: u32, known: u32, path: &str) -> Result<(), StoreError> {
     if found > known { Err(StoreError::Newer { path: path.to_owned(), found, known }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jiff::Timestamp;
+    use memory_core::episode::Outcome;
+    use memory_core::port::{ChangeLog, StoreHealth, VectorStore};
+    use memory_core::retrieve::Kind;
+    use memory_core::search::{Corpus, Entry, Standing};
+
+    use super::*;
+    use crate::TursoStore;
+    use crate::row::kind_and_id;
+
+    const EPISODE: &str = "00000000-0000-7000-8000-0000000000e1";
+    const PATTERN: &str = "00000000-0000-7000-8000-0000000000b1";
+    const SEEN_ONCE: &str = "00000000-0000-7000-8000-0000000000b2";
+    const NOTE: &str = "00000000-0000-7000-8000-00000000000";
+
+    /// A database as version 1 leaves it: an episode, two patterns, four notes, two of them superseded.
+    fn version_1(path: &Path) {
+        let link = Link::open(&path.to_string_lossy(), true).unwrap();
+        keep_log(&link).unwrap();
+        link.batch(MIGRATIONS[0]).unwrap();
+        let reward = r#"{"total":1.0,"parts":{"given":null,"outcome":1.0,"steps_ok":1.0}}"#;
+        let reflection = r#"{"path":["hammer"],"path_cut":false,"failures":[]}"#;
+        let content = format!(
+            "INSERT INTO episode (id, task, domain, tags, context, started_at, revision, step_count, completed_at,
+                 outcome, summary, artifacts, reward, reflection)
+             VALUES ('{EPISODE}', 'fix the login', 'web', '[]', '{{}}', 5000000, 2, 1, 6000000, 'success',
+                 'the hinge was replaced', '[]', '{reward}', '{reflection}');
+             INSERT INTO step (episode, number, at, tool, args, observation)
+             VALUES (1, 1, 5000000, 'hammer', 'nail', 'unseen');
+             INSERT INTO pattern (id, kind, domain, signature, credit, episodes, last_seen)
+             VALUES ('{PATTERN}', 'error_recovery', 'web', 'hammer\u{1f}too soft\u{1f}glue', 1.0, 1, 7000000),
+                    ('{SEEN_ONCE}', 'tool_sequence', '', 'bend\u{1f}weld', 1.0, 1, 7000000);
+             INSERT INTO evidence (pattern, episode, credit) VALUES (1, 1, 1.0), (2, 1, 1.0);
+             INSERT INTO note (id, text, layer, tags, at, superseded_by)
+             VALUES ('{NOTE}1', 'deploy on monday', 'long_term', '[]', 1000000, '{NOTE}3'),
+                    ('{NOTE}2', 'deploy by hand', 'long_term', '[]', 2000000, NULL),
+                    ('{NOTE}3', 'deploy on friday', 'long_term', '[]', 3000000, NULL),
+                    ('{NOTE}4', 'deploy by robot', 'long_term', '[]', 4000000, '{NOTE}2');
+             INSERT INTO change (kind, id) VALUES ('episode', '{EPISODE}'), ('note', '{NOTE}1');
+             INSERT INTO document (kind, id, domain, at, outcome)
+             VALUES ('episode', '{EPISODE}', 'web', 5000000, 'success'), ('note', '{NOTE}2', NULL, 2000000, NULL);
+             INSERT INTO search (rowid, title, body) VALUES (1, 'fix login', 'hammer'), (2, 'deploy hand', '');
+             PRAGMA user_version = 1"
+        );
+        link.batch(&content).unwrap();
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn has(entry: &Entry, word: &str) -> bool {
+        entry.document.passages.iter().flat_map(|passage| &passage.terms).any(|(term, _)| term == word)
+    }
+
+    #[tokio::test]
+    async fn what_the_first_version_stored_can_be_searched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memory.db");
+        version_1(&path);
+        let store = TursoStore::open(&path).await.unwrap();
+        assert_eq!(store.check().await, Ok(vec![]));
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 2);
+        assert_eq!(store.standing().await, Ok(Standing { seq: 2, space: None }));
+        assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 2);
+        assert_eq!(store.spaces().await, Ok(vec![]));
+        let entries = store.page(None, 100, None).await.unwrap();
+        let kinds: Vec<Kind> = entries.iter().map(|entry| kind_and_id(entry.found).0).collect();
+        let [episode, pattern, notes @ ..] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!(kinds, [&[Kind::Episode, Kind::Pattern][..], &[Kind::Note; 4]].concat());
+        assert_eq!((episode.at, episode.outcome), (second(5), Some(Outcome::Success)));
+        assert!(
+            ["login", "hing", "hammer", "nail", "web"].iter().all(|word| has(episode, word)),
+            "{episode:?}"
+        );
+        assert!(!has(episode, "unseen") && has(pattern, "glue"), "{pattern:?}");
+        let retired: Vec<Option<Timestamp>> = notes.iter().map(|note| note.retired).collect();
+        // The last one was superseded by an older note that was said again, nobody knows when.
+        assert_eq!(retired, [Some(second(3)), None, None, Some(second(4))]);
+    }
 }

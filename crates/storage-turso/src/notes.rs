@@ -1,34 +1,29 @@
 //! Notes.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use libsql::params;
 use memory_core::id::NoteId;
 use memory_core::note::Note;
 use memory_core::port::{NoteStore, StoreError};
-use memory_core::retrieve::{Document, Found};
+use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, json, note, note_columns};
-use crate::{TursoStore, changes, index};
+use crate::{TursoStore, changes};
 
 #[async_trait]
 impl NoteStore for TursoStore {
     async fn remember(
         &self,
         note: Note,
-        document: Document,
         supersedes: Vec<String>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
-        self.pool.write(move |link| remember(link, &note, &document, &supersedes)).await
+        self.pool.write(move |link| remember(link, &note, &supersedes)).await
     }
 }
 
-fn remember(
-    link: &Link,
-    new: &Note,
-    document: &Document,
-    supersedes: &[String],
-) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+fn remember(link: &Link, new: &Note, supersedes: &[String]) -> Result<(NoteId, Vec<NoteId>), StoreError> {
     let mut replaced = Vec::new();
     for name in supersedes {
         replaced.extend(current(link, name)?);
@@ -44,11 +39,10 @@ fn remember(
     replaced.dedup();
     replaced.retain(|old| *old != id);
     for old in &replaced {
-        supersede(link, *old, id)?;
+        supersede(link, *old, id, new.at)?;
     }
     if same.is_none() {
         store(link, new)?;
-        index::add(link, Found::Note(id), document, &index::Facts::of_note(new))?;
         changes::record(link, Found::Note(id))?;
     }
     Ok((id, replaced))
@@ -78,15 +72,14 @@ fn said_before(link: &Link, new: &Note) -> Result<Option<NoteId>, StoreError> {
         note_columns!(),
         " FROM note WHERE substr(text, 1, 100) = substr(?1, 1, 100) AND text = ?1 AND superseded_by IS NULL"
     );
-    let alike = link.rows(sql, [new.text.as_str()], note)?;
+    let alike = link.rows(sql, [new.text.as_str()], |row| note(&mut Columns::of(row)))?;
     let same = |stored: &Note| Note { id: new.id, at: new.at, ..stored.clone() } == *new;
     Ok(alike.iter().find(|stored| same(stored)).map(|stored| stored.id))
 }
 
-fn supersede(link: &Link, id: NoteId, by: NoteId) -> Result<(), StoreError> {
-    let both = params![id.to_string(), by.to_string()];
-    link.execute("UPDATE note SET superseded_by = ?2 WHERE id = ?1", both)?;
-    index::remove(link, Found::Note(id))?;
+fn supersede(link: &Link, id: NoteId, by: NoteId, at: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE note SET superseded_by = ?2, superseded_at = ?3 WHERE id = ?1";
+    link.execute(sql, params![id.to_string(), by.to_string(), at.as_microsecond()])?;
     changes::record(link, Found::Note(id))
 }
 

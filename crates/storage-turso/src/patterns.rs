@@ -8,17 +8,22 @@ use libsql::params;
 use memory_core::extract::Finding;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::Job;
-use memory_core::pattern::{Pattern, PatternBody, Tally};
+use memory_core::pattern::Tally;
 use memory_core::port::{PatternStore, StoreError};
 use memory_core::retrieve::{Found, Lesson, Lessons};
 
 use crate::episodes::snapshot;
 use crate::link::Link;
 use crate::row::{Columns, json, pattern, pattern_columns};
-use crate::{TursoStore, changes, index, jobs};
+use crate::{TursoStore, changes, jobs};
 
-/// Distinct episodes after which a sequence of tools can be searched for. Most are seen once and never again.
-const SEARCHABLE_EPISODES: u32 = 2;
+/// Whether a pattern can be searched for. Most sequences of tools are seen once and never again.
+macro_rules! is_searchable {
+    () => {
+        "(kind <> 'tool_sequence' OR episodes >= 2)"
+    };
+}
+pub(crate) use is_searchable;
 
 #[async_trait]
 impl PatternStore for TursoStore {
@@ -51,12 +56,19 @@ fn record(
     // An episode deleted in the meantime is evidence of nothing.
     if let Some((episode, domain)) = episode {
         let forgotten = forget(link, episode)?;
+        let mut changed = Vec::new();
         for (id, finding) in findings {
-            supported.push(observe(link, *id, finding, episode, &domain, at)?);
+            let (id, is_changed) = observe(link, *id, finding, episode, &domain, at)?;
+            supported.push(id);
+            changed.extend(is_changed.then_some(id));
         }
-        drop_unsupported(link, &forgotten)?;
-        if !supported.is_empty() || !forgotten.is_empty() {
-            changes::record(link, Found::Episode(job.episode_id))?;
+        changed.extend(drop_unsupported(link, &forgotten, &supported)?);
+        if changed.is_empty() {
+            // What answers tell of a pattern has changed, if not what it is found by.
+            changed.extend(supported.first());
+        }
+        for id in changed {
+            changes::record(link, Found::Pattern(id))?;
         }
     }
     jobs::finish(link, job)?;
@@ -75,7 +87,7 @@ fn forget(link: &Link, episode: i64) -> Result<Vec<i64>, StoreError> {
     Ok(patterns)
 }
 
-/// Adds one observation, and the pattern if it is new.
+/// Adds one observation, and the pattern if it is new. Tells whether it is found otherwise than before.
 fn observe(
     link: &Link,
     new_id: PatternId,
@@ -83,47 +95,45 @@ fn observe(
     episode: i64,
     domain: &str,
     at: Timestamp,
-) -> Result<PatternId, StoreError> {
+) -> Result<(PatternId, bool), StoreError> {
     let Finding { body, credit, detail } = finding;
-    let sql = "INSERT INTO pattern (id, kind, domain, signature, credit, episodes, last_seen)
+    let sql = concat!(
+        "INSERT INTO pattern (id, kind, domain, signature, credit, episodes, last_seen)
          VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)
          ON CONFLICT (kind, domain, signature) DO UPDATE SET
              credit = credit + excluded.credit, episodes = episodes + 1, last_seen = max(last_seen, excluded.last_seen)
-         RETURNING key, id, episodes, credit";
+         RETURNING key, id, (episodes <= 2 OR last_seen = ?6) AND ",
+        is_searchable!()
+    );
     let params =
         params![new_id.to_string(), body.kind(), domain, body.signature(), *credit, at.as_microsecond()];
     let stored = link.row(sql, params, |row| {
         let mut columns = Columns::of(row);
-        let (key, id) = (columns.integer()?, PatternId(columns.uuid()?));
-        Ok((key, id, Tally { episodes: columns.unsigned()?, credit: columns.real()? }))
+        Ok((columns.integer()?, PatternId(columns.uuid()?), columns.integer()? != 0))
     })?;
-    let (key, id, tally) = stored.ok_or_else(|| StoreError::Other("a pattern was not stored".into()))?;
+    let (key, id, is_changed) = stored.ok_or_else(|| StoreError::Other("a pattern was not stored".into()))?;
     let sql = "INSERT INTO evidence (pattern, episode, credit, detail) VALUES (?1, ?2, ?3, ?4)";
     link.execute(sql, params![key, episode, *credit, detail.as_deref()])?;
-    let enough = match body {
-        PatternBody::ToolSequence { .. } => SEARCHABLE_EPISODES,
-        PatternBody::ErrorRecovery { .. } => 1,
-    };
-    if tally.episodes == enough {
-        let domain = Some(domain.to_owned()).filter(|domain| !domain.is_empty());
-        let pattern = Pattern { id, body: body.clone(), domain, tally, last_seen: at };
-        index::remove(link, Found::Pattern(id))?;
-        index::add_pattern(link, &pattern)?;
-    } else if tally.episodes > enough {
-        index::touch(link, Found::Pattern(id), at)?;
-    }
-    Ok(id)
+    Ok((id, is_changed))
 }
 
-/// Deletes those of the patterns that no episode supports any more.
-fn drop_unsupported(link: &Link, keys: &[i64]) -> Result<(), StoreError> {
+/// Deletes those of the patterns that no episode supports any more. Returns those that this episode does not.
+fn drop_unsupported(
+    link: &Link,
+    keys: &[i64],
+    supported: &[PatternId],
+) -> Result<Vec<PatternId>, StoreError> {
+    let keys = json(&keys);
+    let sql = "SELECT id FROM pattern WHERE key IN (SELECT value FROM json_each(?1))";
+    let mut lost = link.rows(sql, [keys.as_str()], |row| Ok(PatternId(Columns::of(row).uuid()?)))?;
+    lost.retain(|id| !supported.contains(id));
     let sql =
         "DELETE FROM pattern WHERE episodes = 0 AND key IN (SELECT value FROM json_each(?1)) RETURNING id";
-    let gone = link.rows(sql, [json(&keys)], |row| Columns::of(row).uuid())?;
-    for id in gone {
-        index::remove(link, Found::Pattern(PatternId(id)))?;
-    }
-    Ok(())
+    let gone = link.rows(sql, [keys], |row| Columns::of(row).text())?;
+    let sql = "DELETE FROM embedding WHERE space IN (SELECT key FROM space) AND kind = 'pattern'
+                   AND id IN (SELECT value FROM json_each(?1))";
+    link.execute(sql, [json(&gone)])?;
+    Ok(lost)
 }
 
 fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {

@@ -6,7 +6,7 @@ use memory_core::episode::{Brief, Completion, EpisodeHead, NewStep, Scope, Step,
 use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::note::{Layer, Note};
 use memory_core::pattern::{Pattern, PatternBody, Tally};
-use memory_core::retrieve::{Document, Found, Kind};
+use memory_core::retrieve::{Found, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -67,9 +67,22 @@ impl<'r> Columns<'r> {
         T::try_from(number).map_err(|_| mismatch(self.next, &Value::Integer(number)))
     }
 
+    pub(crate) fn optional_blob(&mut self) -> Read<Option<Vec<u8>>> {
+        match self.value()? {
+            Value::Null => Ok(None),
+            Value::Blob(bytes) => Ok(Some(bytes)),
+            other => Err(mismatch(self.next, &other)),
+        }
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Read<Option<Timestamp>> {
+        let micros = self.optional_integer()?;
+        let time = micros.map(Timestamp::from_microsecond).transpose();
+        time.map_err(|error| conversion(error.to_string()))
+    }
+
     pub(crate) fn time(&mut self) -> Read<Timestamp> {
-        let micros = self.integer()?;
-        Timestamp::from_microsecond(micros).map_err(|error| conversion(error.to_string()))
+        self.optional_time()?.ok_or_else(|| mismatch(self.next, &Value::Null))
     }
 
     pub(crate) fn uuid(&mut self) -> Read<Uuid> {
@@ -118,8 +131,8 @@ macro_rules! head_columns {
 }
 pub(crate) use head_columns;
 
-pub(crate) fn head(row: &Row) -> Read<EpisodeHead> {
-    let mut columns = Columns::of(row);
+/// Nothing may follow its columns: of an open episode the last ones are not read.
+pub(crate) fn head(columns: &mut Columns<'_>) -> Read<EpisodeHead> {
     Ok(EpisodeHead {
         id: EpisodeId(columns.uuid()?),
         external_id: columns.optional_text()?,
@@ -133,17 +146,17 @@ pub(crate) fn head(row: &Row) -> Read<EpisodeHead> {
         started_at: columns.time()?,
         revision: columns.unsigned()?,
         step_count: columns.unsigned()?,
-        completion: completion(&mut columns)?,
+        completion: completion(columns)?,
     })
 }
 
 fn completion(columns: &mut Columns<'_>) -> Read<Option<Completion>> {
-    let Some(micros) = columns.optional_integer()? else { return Ok(None) };
+    let Some(at) = columns.optional_time()? else { return Ok(None) };
     let outcome = columns.optional_text()?;
     let outcome =
         outcome.map(|name| name.parse().map_err(|()| conversion(format!("unknown outcome {name}"))));
     Ok(Some(Completion {
-        at: Timestamp::from_microsecond(micros).map_err(|error| conversion(error.to_string()))?,
+        at,
         outcome: outcome.transpose()?,
         summary: columns.optional_text()?,
         artifacts: columns.json()?,
@@ -188,8 +201,7 @@ macro_rules! note_columns {
 }
 pub(crate) use note_columns;
 
-pub(crate) fn note(row: &Row) -> Read<Note> {
-    let mut columns = Columns::of(row);
+pub(crate) fn note(columns: &mut Columns<'_>) -> Read<Note> {
     Ok(Note {
         id: NoteId(columns.uuid()?),
         external_id: columns.optional_text()?,
@@ -226,19 +238,19 @@ pub(crate) fn pattern(columns: &mut Columns<'_>) -> Read<Pattern> {
     })
 }
 
-pub(crate) fn document(columns: &mut Columns<'_>) -> Read<Document> {
-    let mut words =
-        || Ok::<_, libsql::Error>(columns.text()?.split_whitespace().map(str::to_owned).collect());
-    Ok(Document { title: words()?, body: words()? })
+/// The kind and id of something found.
+pub(crate) fn kind_and_id(found: Found) -> (Kind, String) {
+    match found {
+        Found::Episode(id) => (Kind::Episode, id.to_string()),
+        Found::Pattern(id) => (Kind::Pattern, id.to_string()),
+        Found::Note(id) => (Kind::Note, id.to_string()),
+    }
 }
 
-/// The kind and id of something found, as stored.
-pub(crate) fn kind_and_id(found: Found) -> (&'static str, String) {
-    match found {
-        Found::Episode(id) => (Kind::Episode.name(), id.to_string()),
-        Found::Pattern(id) => (Kind::Pattern.name(), id.to_string()),
-        Found::Note(id) => (Kind::Note.name(), id.to_string()),
-    }
+/// The ids of those that are of this kind, as a JSON array.
+pub(crate) fn ids_of(kind: Kind, found: &[Found]) -> String {
+    let named = found.iter().map(|found| kind_and_id(*found)).filter(|(named, _)| *named == kind);
+    json(&named.map(|(_, id)| id).collect::<Vec<_>>())
 }
 
 /// A value as JSON text. The types stored this way hold nothing that JSON cannot express.

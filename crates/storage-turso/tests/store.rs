@@ -5,8 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use jiff::SignedDuration;
 use memory_core::memory::NewEpisode;
-use memory_core::port::{ChangeLog, EpisodeStore, StoreError, StoreHealth};
+use memory_core::port::{
+    ChangeLog, Embedded, EpisodeStore, Source as _, Space, StoreError, StoreHealth, VectorStore,
+};
+use memory_core::retrieve::Found;
+use memory_core::search::{Corpus, Standing};
+use memory_core::vector::Vector;
 use storage_turso::TursoStore;
 use testkit::TestSource;
 use testkit::episode::{insertion, ok, open};
@@ -87,5 +93,34 @@ async fn only_its_owner_can_read_the_database() {
     for name in ["memory.db", "memory.db-wal", "memory.db-shm"] {
         let mode = std::fs::metadata(dir.path().join(name)).expect("the file").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_embeds_another_one_sees() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("memory.db");
+    let source = TestSource::default();
+    let (a, b) = (open_store(&path).await, open_store(&path).await);
+    let insertion = insertion(&source, open("a task"));
+    let found = Found::Episode(insertion.episode.head.id);
+    a.insert(vec![insertion]).await.expect("stored");
+    assert_eq!(b.standing().await, Ok(Standing { seq: 1, space: None }));
+    let space = Space { name: "tiny".into(), dimensions: 2 };
+    let (now, until) = (source.now(), source.now() + SignedDuration::from_secs(60));
+    for (store, held) in [(&a, true), (&b, false)] {
+        assert_eq!(store.hold_space(space.clone(), source.id(), now, until).await, Ok(held));
+    }
+    let entry = b.entries(vec![found], None).await.expect("a read").remove(0);
+    let vector = Vector::new(&[1.0, 2.0]);
+    let fingerprints = entry.document.passages.iter().map(|passage| passage.fingerprint());
+    let vectors = fingerprints.map(|print| print.map(|print| (print, vector.clone()))).collect();
+    a.put_vectors(space.clone(), vec![Embedded { found, vectors }]).await.expect("kept");
+    a.put_vectors(space.clone(), Vec::new()).await.expect("known");
+    a.complete_space(space.clone(), 1).await.expect("complete");
+    for store in [&a, &b] {
+        assert_eq!(store.standing().await, Ok(Standing { seq: 1, space: Some(space.clone()) }));
+        let page = store.page(None, 10, Some(space.clone())).await.expect("a page");
+        assert_eq!(page[0].vectors[0], Some(vector.clone()));
     }
 }

@@ -3,13 +3,16 @@
 //! [`contract!`](crate::contract!) makes a test of each of them; it is the list of all behaviours.
 
 pub mod changes;
+pub mod corpus;
 pub mod episodes;
-pub mod index;
+pub mod items;
 pub mod jobs;
 pub mod notes;
 pub mod patterns;
+pub mod vectors;
 
 use jiff::{SignedDuration, Timestamp};
+use memory_core::episode::Outcome;
 use memory_core::extract::Finding;
 use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::job::Job;
@@ -17,9 +20,10 @@ use memory_core::memory::NewEpisode;
 use memory_core::note::{Layer, Note};
 use memory_core::pattern::PatternBody;
 use memory_core::port::{Inserted, Source};
-use memory_core::retrieve::{Candidates, Document, Filter, Found, Item, Search, terms};
+use memory_core::retrieve::{Found, Item, query_terms};
+use memory_core::search::Entry;
 
-use crate::episode::insertion;
+use crate::episode::{finished, in_domain, insertion, ok};
 use crate::{Stores, TestSource};
 
 /// Makes a `#[tokio::test]` of every behaviour of the contract. `$fresh` names an async function of the calling module
@@ -53,18 +57,31 @@ macro_rules! contract {
                 a_note_that_differs_in_anything_is_another_note
                 superseding_an_unknown_note_stores_nothing
             }
-            index {
-                a_document_is_found_by_each_of_its_terms
-                terms_of_every_script_are_matched_as_they_are
-                frequencies_count_documents_whatever_the_filter
-                steps_and_completion_add_to_the_document
-                the_kinds_filter_admits_these_kinds_only
-                the_domain_filter_admits_the_domain_and_those_below
-                the_project_filter_admits_that_project_only
-                the_time_filter_is_about_when_it_happened
-                the_outcome_filter_admits_episodes_of_that_outcome
-                the_limit_keeps_the_best_matches
+            corpus {
+                a_fresh_store_has_nothing_to_search
+                the_entry_of_an_episode_grows_with_it
+                the_first_steps_of_a_long_episode_are_searched
+                notes_and_patterns_are_entries
+                a_superseded_note_says_since_when
+                what_is_gone_has_no_entry
+                pages_give_everything_once
+                a_page_goes_on_after_what_is_gone
+                every_change_of_an_entry_is_logged
+            }
+            items {
                 items_come_in_the_order_asked_for
+                a_superseded_note_can_be_read
+            }
+            vectors {
+                vectors_come_back_with_their_passages
+                a_vector_of_other_words_is_not_given
+                a_changed_thing_keeps_the_vectors_that_still_fit
+                a_space_serves_once_it_is_complete
+                a_space_without_vectors_can_serve
+                the_next_space_takes_the_place_of_the_first
+                vectors_are_changes_while_their_space_serves
+                what_is_gone_gets_no_vectors
+                one_at_a_time_holds_a_space
             }
             patterns {
                 a_finding_becomes_a_pattern
@@ -140,28 +157,32 @@ fn note(source: &TestSource, text: &str) -> Note {
 }
 
 async fn remember(stores: &Stores, note: &Note, supersedes: &[String]) -> (NoteId, Vec<NoteId>) {
-    let document = Document::of_note(note);
     let (id, mut superseded) =
-        stores.notes.remember(note.clone(), document, supersedes.to_vec()).await.expect("the note is stored");
+        stores.notes.remember(note.clone(), supersedes.to_vec()).await.expect("the note is stored");
     superseded.sort();
     (id, superseded)
 }
 
-async fn search(stores: &Stores, query: &str, filter: Filter) -> Candidates {
-    let search = Search { terms: terms(query, 100), filter, limit: 100 };
-    stores.index.candidates(search).await.expect("a search")
+/// Everything that can be searched, without vectors.
+async fn everything(stores: &Stores) -> Vec<Entry> {
+    stores.corpus.page(None, usize::MAX, None).await.expect("a page")
 }
 
-/// What a query finds, sorted.
-async fn found(stores: &Stores, query: &str, filter: Filter) -> Vec<Found> {
-    let mut found: Vec<Found> =
-        search(stores, query, filter).await.proposed.into_iter().map(|candidate| candidate.found).collect();
+/// What is current and has one of the words, sorted.
+async fn found(stores: &Stores, words: &str) -> Vec<Found> {
+    let words = query_terms(words).terms;
+    let has_one = |entry: &Entry| {
+        let mut terms = entry.document.passages.iter().flat_map(|passage| &passage.terms);
+        terms.any(|(term, _)| words.contains(term))
+    };
+    let entries = everything(stores).await.into_iter().filter(|entry| entry.retired.is_none());
+    let mut found: Vec<Found> = entries.filter(has_one).map(|entry| entry.found).collect();
     found.sort();
     found
 }
 
 async fn item(stores: &Stores, found: Found) -> Option<Item> {
-    let items = stores.index.items(vec![found]).await.expect("items are read");
+    let items = stores.items.items(vec![found]).await.expect("items are read");
     items.into_iter().next()
 }
 
@@ -211,17 +232,41 @@ async fn record(stores: &Stores, source: &TestSource, job: Job, findings: Vec<Fi
     stores.patterns.record(job, findings, source.now()).await.expect("the findings are stored")
 }
 
+struct One {
+    episode: EpisodeId,
+    note: NoteId,
+    pattern: PatternId,
+}
+
+impl One {
+    fn all(&self) -> [Found; 3] {
+        [Found::Episode(self.episode), Found::Pattern(self.pattern), Found::Note(self.note)]
+    }
+}
+
+/// An episode, a pattern learned from it and a note, all of this domain and time.
+async fn one_of_each(stores: &Stores, source: &TestSource, domain: &str) -> One {
+    let new = in_domain(domain, finished("common", Outcome::Success, vec![ok("t")]));
+    let (episode, patterns) = learn(stores, source, new, vec![recovery("common")]).await;
+    let mut note = note(source, "common");
+    note.scope.domain = Some(domain.into());
+    remember(stores, &note, &[]).await;
+    One { episode, note: note.id, pattern: patterns[0] }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_macro_lists_every_behaviour() {
         let sources = [
             include_str!("contract/changes.rs"),
+            include_str!("contract/corpus.rs"),
             include_str!("contract/episodes.rs"),
-            include_str!("contract/index.rs"),
+            include_str!("contract/items.rs"),
             include_str!("contract/jobs.rs"),
             include_str!("contract/notes.rs"),
             include_str!("contract/patterns.rs"),
+            include_str!("contract/vectors.rs"),
         ];
         let list = include_str!("contract.rs").split("(@tests").next().unwrap();
         for line in sources.iter().flat_map(|source| source.lines()) {

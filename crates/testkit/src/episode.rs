@@ -12,7 +12,6 @@ use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::port::{CompletionInsertion, Insertion, Source, StepInsertion};
 use memory_core::reflection::Reflection;
-use memory_core::retrieve::{Document, terms};
 use memory_core::reward::Reward;
 
 /// A step that succeeded.
@@ -100,15 +99,12 @@ pub fn insertion(source: &dyn Source, new: NewEpisode) -> Insertion {
         step_count: u32::try_from(steps.len()).expect("few steps"),
         completion,
     };
-    let document = Document::of_episode(&head, steps.iter().map(|step| &step.call));
-    Insertion { episode: Episode { head, steps }, document, job }
+    Insertion { episode: Episode { head, steps }, job }
 }
 
 /// What a store is given of this step.
 pub fn step_insertion(source: &dyn Source, step: NewStep) -> StepInsertion {
-    let text = [Some(step.tool.as_str()), step.action.as_deref(), step.error()];
-    let text: Vec<&str> = text.into_iter().flatten().collect();
-    StepInsertion { terms: terms(&text.join(" "), usize::MAX), step, at: source.now() }
+    StepInsertion { step, at: source.now() }
 }
 
 /// What a store is given when this episode ends.
@@ -119,7 +115,6 @@ pub fn completion_insertion(
 ) -> CompletionInsertion {
     CompletionInsertion {
         revision: episode.head.revision,
-        terms: terms(ending.summary.as_deref().unwrap_or_default(), usize::MAX),
         completion: conclude(ending, &episode.steps, source.now()),
         job: job(source, LIVE_WEIGHT),
     }

@@ -1,11 +1,12 @@
 //! A store that keeps everything in memory and does all that the ports promise: a fake, not a mock.
 
+mod corpus;
 mod episodes;
-mod index;
 mod jobs;
 mod notes;
 mod operator;
 mod patterns;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,13 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use memory_core::episode::Episode;
 use memory_core::id::{EpisodeId, PatternId};
-use memory_core::port::{AnswerCache, AnswerKey, Change};
-use memory_core::retrieve::{Answer, Document, Found};
+use memory_core::port::{AnswerCache, AnswerKey, Change, Semantics, Space};
+use memory_core::retrieve::{Answer, Found};
+use memory_core::vector::Vector;
 
 use crate::Stores;
 use jobs::KeptJob;
 use notes::KeptNote;
 use patterns::{Evidence, PatternKey};
+use vectors::KeptSpace;
 
 /// Keeps everything in memory, behind one lock. Every change is checked before it is begun, so that a refused one
 /// leaves no trace.
@@ -34,7 +37,7 @@ struct State {
     notes: Vec<KeptNote>,
     patterns: BTreeMap<PatternId, PatternKey>,
     evidence: BTreeMap<(PatternId, EpisodeId), Evidence>,
-    documents: BTreeMap<Found, Document>,
+    spaces: Vec<KeptSpace>,
     jobs: Vec<KeptJob>,
     changes: Vec<Change>,
 }
@@ -68,6 +71,54 @@ impl AnswerCache for ForgetfulCache {
     }
 
     async fn put(&self, _key: &AnswerKey, _seq: u64, _answer: &Answer) {}
+}
+
+/// An answer cache that never forgets, for the tests that look into it.
+#[derive(Debug, Default)]
+pub struct KeepingCache {
+    kept: Mutex<Vec<(AnswerKey, u64, Answer)>>,
+}
+
+impl KeepingCache {
+    /// The questions whose answers it keeps, in the order in which they came.
+    pub fn questions(&self) -> Vec<AnswerKey> {
+        self.kept().iter().map(|(key, ..)| key.clone()).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(AnswerKey, u64, Answer)>> {
+        self.kept.lock().expect("no test panics while it holds the lock")
+    }
+}
+
+#[async_trait]
+impl AnswerCache for KeepingCache {
+    async fn get(&self, key: &AnswerKey, seq: u64) -> Option<Answer> {
+        let is_it = |kept: &&(AnswerKey, u64, Answer)| kept.0 == *key && kept.1 == seq;
+        self.kept().iter().find(is_it).map(|(.., answer)| answer.clone())
+    }
+
+    async fn put(&self, key: &AnswerKey, seq: u64, answer: &Answer) {
+        self.kept().push((key.clone(), seq, answer.clone()));
+    }
+}
+
+/// No model is in use.
+#[derive(Debug)]
+pub struct NoSemantics;
+
+#[async_trait]
+impl Semantics for NoSemantics {
+    fn space(&self) -> Option<Space> {
+        None
+    }
+
+    async fn query_vector(&self, _query: &str) -> Option<(Space, Vector)> {
+        None
+    }
+
+    fn written(&self, _found: Found) {}
+
+    async fn settled(&self) {}
 }
 
 #[cfg(test)]

@@ -12,15 +12,21 @@ pub mod model;
 mod source;
 
 pub use failing::{FailingStore, Moment};
-pub use in_memory::{ForgetfulCache, InMemoryStore};
+pub use in_memory::{ForgetfulCache, InMemoryStore, KeepingCache, NoSemantics};
 pub use source::TestSource;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::thread;
 
+use futures::executor::block_on;
 use memory_core::port::{
-    ChangeLog, EpisodeStore, Index, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
+    ChangeLog, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
+    VectorStore,
 };
+use memory_core::retrieve::Filter;
+use memory_core::search::{Corpus, Search, SearchIndex as _};
+use search_index::SearchIndex;
 
 /// All ports of one store.
 #[derive(Clone)]
@@ -29,8 +35,12 @@ pub struct Stores {
     pub episodes: Arc<dyn EpisodeStore>,
     /// Notes.
     pub notes: Arc<dyn NoteStore>,
-    /// Search.
-    pub index: Arc<dyn Index>,
+    /// What a search index is made from.
+    pub corpus: Arc<dyn Corpus>,
+    /// What a search found.
+    pub items: Arc<dyn ItemStore>,
+    /// Vectors.
+    pub vectors: Arc<dyn VectorStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// Background jobs.
@@ -47,12 +57,15 @@ impl Stores {
     /// All ports of a store that implements every one; `keep` is dropped with it.
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
-        T: EpisodeStore + NoteStore + Index + PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
+        T: EpisodeStore + NoteStore + Corpus + ItemStore + VectorStore,
+        T: PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
     {
         Self {
             episodes: store.clone(),
             notes: store.clone(),
-            index: store.clone(),
+            corpus: store.clone(),
+            items: store.clone(),
+            vectors: store.clone(),
             patterns: store.clone(),
             jobs: store.clone(),
             changes: store.clone(),
@@ -61,16 +74,28 @@ impl Stores {
         }
     }
 
-    /// The ports of the use cases, with an answer cache that keeps nothing.
+    /// The ports of the use cases, with a search index in memory, no model, and an answer cache that keeps nothing.
     pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
         Ports {
             episodes: self.episodes.clone(),
             notes: self.notes.clone(),
-            index: self.index.clone(),
+            index: index(self.corpus.clone()),
+            items: self.items.clone(),
+            semantics: Arc::new(NoSemantics),
             patterns: self.patterns.clone(),
             changes: self.changes.clone(),
             answers: Arc::new(ForgetfulCache),
             source,
         }
     }
+}
+
+/// A search index in memory that is ready: a search that waited for its thread would let a paused clock run on.
+fn index(corpus: Arc<dyn Corpus>) -> Arc<SearchIndex> {
+    let index = Arc::new(SearchIndex::open(None, "a store of a test", corpus));
+    let made = index.clone();
+    // On a thread of its own, as an executor does not run inside another one.
+    let search = Search { terms: Vec::new(), guesses: 0, vector: None, filter: Filter::default(), limit: 1 };
+    thread::spawn(move || block_on(made.candidates(search))).join().expect("a search").expect("an index");
+    index
 }

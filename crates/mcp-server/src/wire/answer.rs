@@ -5,7 +5,9 @@ use memory_core::episode::EpisodeHead;
 use memory_core::error::Error;
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
 use memory_core::memory::Question;
-use memory_core::retrieve::{Advice, AdviceItem, Answer, Filter, Hit, Item, Kind, Ranked};
+use memory_core::retrieve::{
+    Advice, AdviceItem, Answer, Evidence, Filter, Found, Hit, Item, Kind, LeftOut, Reason,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,10 @@ const DETAILS: [Detail; 8] = [
 ];
 /// Words of the query named as the reason of a hit.
 const WORDS_NAMED_MAX: usize = 4;
+/// Cosine from which on the meaning is named as a reason of a hit.
+const MEANING_NAMED: f64 = 0.3;
+/// What its neighbours must add to a hit's score to be named as a reason.
+const NEIGHBOURS_NAMED: f64 = 0.3;
 /// Where hits are only pointers.
 const POINTER: Detail = detail(200, 120, 0, 0, 0);
 
@@ -92,14 +98,14 @@ pub(crate) struct QueryMemoryArgs {
     kinds: Option<Vec<WireKind>>,
     /// Only what happened at or after this time, RFC 3339.
     since: Option<String>,
-    /// Only what happened before this time, RFC 3339.
+    /// Only what happened before this time, RFC 3339; notes as they stood then.
     until: Option<String>,
     /// Only episodes that ended so.
     outcome: Option<WireOutcome>,
     /// Budget of the answer, default 1500.
     #[schemars(range(min = ANSWER_TOKENS_MIN, max = ANSWER_TOKENS_MAX))]
     max_tokens: Option<usize>,
-    /// Add how each score came about.
+    /// Add how each score came about, and what was left out and why.
     explain: Option<bool>,
 }
 
@@ -120,11 +126,13 @@ impl QueryMemoryArgs {
             since: violations.time("since", self.since.as_deref()),
             until: violations.time("until", self.until.as_deref()),
             outcome: self.outcome.map(Into::into),
+            superseded: false,
         };
         violations.finish()?;
         let limit = self.limit.unwrap_or(HITS_DEFAULT);
-        let form = Form::new(limit, self.max_tokens, self.explain.unwrap_or(false));
-        Ok((Question { query: self.query, filter, limit }, form))
+        let explain = self.explain.unwrap_or(false);
+        let form = Form::new(limit, self.max_tokens, explain);
+        Ok((Question { query: self.query, filter, limit, explain }, form))
     }
 }
 
@@ -144,11 +152,16 @@ pub(crate) struct WireAnswer {
     pub(crate) known: bool,
     /// How to take the rest.
     notice: &'static str,
+    /// hybrid: by words and by meaning; lexical: by words only, as no model is in use or it cannot be used (health_check tells).
+    search: &'static str,
     /// Relevant things, the best first; empty when nothing relevant is known.
     pub(crate) hits: Vec<WireHit>,
     /// Hits left out because they did not fit into the budget.
     #[serde(skip_serializing_if = "is_zero")]
     omitted: usize,
+    /// Only with `explain`: what was found and is not among the hits, the best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<WireLeftOut>,
     /// What the similar episodes among them teach.
     pub(crate) advice: WireAdvice,
 }
@@ -172,14 +185,20 @@ pub(crate) struct WireHit {
     pub(crate) text: String,
     /// How the episode ended; null while it is open, or where nobody knows.
     pub(crate) outcome: Option<WireOutcome>,
-    /// 0 to 1, orders the hits: the share of the query's words it has, each weighed by its rarity, one in the title more than one elsewhere.
+    /// Orders the hits of one answer.
     pub(crate) score: f64,
-    /// 0 to 1: the share of the query's words that it has, each weighed by its rarity in the memory.
+    /// 0 to 1: how likely it is relevant.
     pub(crate) confidence: f64,
-    /// Which words made it a hit.
+    /// How it was found.
     pub(crate) why: String,
     /// When the episode started, the note was kept, the pattern last seen.
     pub(crate) when: String,
+    /// When a newer note took its place; only where `until` asks for what stood before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_at: Option<String>,
+    /// A newer note that seems to say something else about the same subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<String>,
     /// Only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
@@ -190,10 +209,41 @@ pub(crate) struct WireHit {
 struct Explanation {
     /// The words of the query that it has, by their stems, the rarest first.
     matched: Vec<String>,
-    /// How many words the query has, without stop words.
+    /// How many words were searched for, without stop words.
     words_asked: usize,
-    /// How it was found.
-    method: &'static str,
+    /// 0 to 1: the share of the query's words that it has, each weighed by its rarity in the memory.
+    coverage: f64,
+    /// The weight of the words in common, in words as rare as can be.
+    common: f64,
+    /// 0 to 1: its BM25 score against the best one.
+    words: f64,
+    /// −1 to 1: how close its meaning is to the query's (cosine); absent without a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<f64>,
+    /// What the entries before and after it in a sequence added to the score.
+    neighbours: f64,
+    /// Whether it happened in the period that the query names.
+    in_period: bool,
+}
+
+/// Something that was found and is not among the hits.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+struct WireLeftOut {
+    /// episode, pattern or note.
+    kind: &'static str,
+    /// Its id.
+    id: String,
+    /// The id that its author gave it.
+    external_id: Option<String>,
+    /// Its first line.
+    title: String,
+    /// As that of a hit.
+    score: f64,
+    /// superseded, duplicate, weak (fits much less than the best) or limit.
+    reason: &'static str,
+    /// What took its place, or says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// What similar episodes teach.
@@ -238,6 +288,9 @@ impl WireAnswer {
                 return fitted;
             }
         }
+        while !fitted.left_out.is_empty() && fitted.tokens() > form.tokens_max {
+            fitted.left_out.pop();
+        }
         while fitted.hits.len() > 1 && fitted.tokens() > form.tokens_max {
             fitted.hits.pop();
             fitted.omitted += 1;
@@ -252,8 +305,10 @@ impl WireAnswer {
         Self {
             known: answer.known,
             notice: if answer.known { NOTICE_KNOWN } else { NOTICE_UNKNOWN },
+            search: if answer.by_meaning { "hybrid" } else { "lexical" },
             hits: answer.hits.iter().map(|hit| WireHit::new(hit, detail, form.explain)).collect(),
             omitted: 0,
+            left_out: answer.left_out.iter().map(|left_out| WireLeftOut::new(left_out, detail)).collect(),
             advice: WireAdvice::new(&answer.advice, detail),
         }
     }
@@ -265,7 +320,7 @@ impl WireAnswer {
 
 impl WireHit {
     fn new(hit: &Hit, detail: Detail, explain: bool) -> Self {
-        let Hit { item, ranked } = hit;
+        let Hit { item, ranked, superseded_by } = hit;
         let (kind, id, external_id, title, text, outcome, when) = match item {
             Item::Episode(head) => {
                 let EpisodeHead { id, external_id, brief, started_at, .. } = head.as_ref();
@@ -303,23 +358,20 @@ impl WireHit {
                 )
             }
         };
-        let first_line = title.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
         Self {
             kind: kind.name(),
             id,
             external_id: external_id.clone(),
-            title: excerpt(first_line, detail.title_chars),
+            title: excerpt(first_line(&title), detail.title_chars),
             text: excerpt(&text, detail.text_chars),
             outcome,
             score: round(ranked.score),
-            confidence: round(ranked.coverage),
-            why: why(ranked),
+            confidence: round(ranked.confidence),
+            why: why(&ranked.evidence),
             when: to_the_second(*when),
-            explanation: explain.then(|| Explanation {
-                matched: ranked.matched.clone(),
-                words_asked: ranked.asked,
-                method: "lexical: share of the query's words, by their rarity; a word in the title counts more",
-            }),
+            superseded_at: ranked.retired.map(to_the_second),
+            superseded_by: superseded_by.map(id_of),
+            explanation: explain.then(|| Explanation::new(&ranked.evidence)),
         }
     }
 
@@ -327,6 +379,49 @@ impl WireHit {
     pub(crate) fn pointer(hit: &Hit) -> Self {
         Self::new(hit, POINTER, false)
     }
+}
+
+impl Explanation {
+    fn new(evidence: &Evidence) -> Self {
+        let Evidence { coverage, common, matched, asked, words, meaning, neighbours, in_period } = evidence;
+        Self {
+            matched: matched.clone(),
+            words_asked: *asked,
+            coverage: round(*coverage),
+            common: round(*common),
+            words: round(*words),
+            meaning: meaning.map(round),
+            neighbours: round(*neighbours),
+            in_period: *in_period,
+        }
+    }
+}
+
+impl WireLeftOut {
+    fn new(left_out: &LeftOut, detail: Detail) -> Self {
+        let LeftOut { item, ranked, reason } = left_out;
+        let hit = Hit { item: item.clone(), ranked: ranked.clone(), superseded_by: None };
+        let WireHit { kind, id, external_id, title, score, .. } = WireHit::new(&hit, detail, false);
+        let (reason, by) = match reason {
+            Reason::Superseded(by) => ("superseded", *by),
+            Reason::Duplicate(of) => ("duplicate", Some(*of)),
+            Reason::Weak => ("weak", None),
+            Reason::Limit => ("limit", None),
+        };
+        Self { kind, id, external_id, title, score, reason, by: by.map(id_of) }
+    }
+}
+
+fn id_of(found: Found) -> String {
+    match found {
+        Found::Episode(id) => id.to_string(),
+        Found::Pattern(id) => id.to_string(),
+        Found::Note(id) => id.to_string(),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
 }
 
 /// What there is to tell of an episode.
@@ -344,10 +439,24 @@ fn to_the_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
-/// Why something was found.
-fn why(ranked: &Ranked) -> String {
-    let named: Vec<&str> = ranked.matched.iter().take(WORDS_NAMED_MAX).map(String::as_str).collect();
-    format!("has {} of {} words: {}", ranked.matched.len(), ranked.asked, named.join(", "))
+/// How something was found.
+fn why(evidence: &Evidence) -> String {
+    let Evidence { matched, asked, meaning, neighbours, in_period, .. } = evidence;
+    let mut reasons = Vec::new();
+    if !matched.is_empty() {
+        let named: Vec<&str> = matched.iter().take(WORDS_NAMED_MAX).map(String::as_str).collect();
+        reasons.push(format!("has {} of {asked} words: {}", matched.len(), named.join(", ")));
+    }
+    if let Some(cosine) = meaning.filter(|cosine| *cosine >= MEANING_NAMED) {
+        reasons.push(format!("meaning {cosine:.2}"));
+    }
+    if *neighbours >= NEIGHBOURS_NAMED {
+        reasons.push("beside a match".into());
+    }
+    if *in_period {
+        reasons.push("of that time".into());
+    }
+    reasons.join("; ")
 }
 
 impl WireAdvice {

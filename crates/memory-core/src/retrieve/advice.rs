@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rank::ADVICE_COVERAGE;
-use super::{Found, Lesson, Lessons, Ranked};
+use super::{Found, Lesson, Lessons, Placed};
 use crate::episode::{EpisodeHead, Outcome};
 use crate::id::EpisodeId;
 use crate::limits::{ADVICE_ITEMS_MAX, ADVISERS_MAX};
 use crate::pattern::{PatternBody, Rate, Tally};
 
+/// How likely an episode must be relevant for its lessons to become advice: advice from unlike tasks does harm.
+const ADVICE_CONFIDENCE: f64 = 0.15;
 /// Episodes named as evidence of one item at the most.
 const EVIDENCE_MAX: usize = 3;
 /// Distinct episodes that must have shown a pattern before its rate says anything.
@@ -41,8 +42,9 @@ pub struct Advice {
 }
 
 /// The episodes similar enough to learn from, the most similar first.
-pub(crate) fn advisers(ranked: &[Ranked]) -> Vec<EpisodeId> {
-    let similar = ranked.iter().filter(|ranked| ranked.coverage >= ADVICE_COVERAGE);
+pub(crate) fn advisers(placed: &[Placed]) -> Vec<EpisodeId> {
+    let ranked = placed.iter().map(|placed| &placed.ranked);
+    let similar = ranked.filter(|ranked| ranked.confidence >= ADVICE_CONFIDENCE);
     let episodes = similar.filter_map(|ranked| match ranked.found {
         Found::Episode(id) => Some(id),
         Found::Pattern(_) | Found::Note(_) => None,

@@ -8,7 +8,7 @@ use memory_core::job::Retry;
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::note::Note;
 use memory_core::port::{Change, Source, StoreCounts};
-use memory_core::retrieve::{Document, Found};
+use memory_core::retrieve::Found;
 
 use super::{add, claim_one, later, learn, note, record, remember, sequence};
 use crate::episode::{completion_insertion, finished, full_step, insertion, named, ok, open, step_insertion};
@@ -141,7 +141,7 @@ pub async fn a_refused_change_leaves_no_trace(stores: Stores) {
     stores.episodes.append_step(EpisodeId(source.id()), step()).await.expect_err("unknown");
     let new = note(&source, "a note");
     let unknown = vec!["unknown".to_owned()];
-    stores.notes.remember(new.clone(), Document::of_note(&new), unknown).await.expect_err("unknown");
+    stores.notes.remember(new.clone(), unknown).await.expect_err("unknown");
     let mut taken = insertion(&source, open("taken"));
     taken.episode.head.id = open_id;
     let fresh = insertion(&source, open("fresh"));
@@ -161,13 +161,16 @@ pub async fn counts_tell_what_the_store_holds(stores: Stores) {
     learn(&stores, &source, finished("done", Outcome::Success, vec![ok("a")]), findings).await;
     let old = note(&source, "old");
     remember(&stores, &old, &[]).await;
-    remember(&stores, &note(&source, "new"), &[old.id.to_string()]).await;
+    let new = note(&source, "new");
+    remember(&stores, &new, &[old.id.to_string()]).await;
+    remember(&stores, &note(&source, "newer"), &[new.id.to_string()]).await;
     let counts = stores.health.counts().await.expect("counts");
     let expected = StoreCounts {
         episodes: 2,
         open_episodes: 1,
         steps: 3,
         notes: 1,
+        superseded_notes: 2,
         patterns: 1,
         bytes: counts.bytes,
         schema_version: counts.schema_version,

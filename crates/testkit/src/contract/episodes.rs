@@ -103,7 +103,7 @@ pub async fn an_external_id_names_one_episode(stores: Stores) {
     let inserted = stores.episodes.insert(vec![again, fresh]).await;
     assert_eq!(inserted, Ok(vec![Inserted::Existing(first), Inserted::New]));
     assert_eq!(stores.episodes.get(again_id).await, Ok(None));
-    assert_eq!(found(&stores, "other text", Default::default()).await, []);
+    assert_eq!(found(&stores, "other text").await, []);
     assert_eq!(stores.jobs.counts().await.expect("counts").queued, 0, "no job for what was not stored");
 }
 
@@ -131,7 +131,7 @@ pub async fn a_batch_is_stored_whole_or_not_at_all(stores: Stores) {
     bad.episode.head.id = taken;
     assert!(stores.episodes.insert(vec![good, bad]).await.is_err());
     assert_eq!(stores.episodes.get(good_id).await, Ok(None));
-    assert_eq!(found(&stores, "good bad", Default::default()).await, []);
+    assert_eq!(found(&stores, "good bad").await, []);
     assert_eq!(stores.jobs.counts().await.expect("counts").queued, 0);
 }
 

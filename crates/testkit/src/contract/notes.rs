@@ -3,7 +3,7 @@
 use memory_core::episode::Scope;
 use memory_core::note::{Layer, Note};
 use memory_core::port::{Source, StoreError};
-use memory_core::retrieve::{Document, Found, Item};
+use memory_core::retrieve::{Found, Item};
 
 use super::{at, found, item, later, note, remember};
 use crate::{Stores, TestSource};
@@ -40,8 +40,8 @@ pub async fn a_note_supersedes_by_id_and_by_external_id(stores: Stores) {
     let named = [first.id.to_string(), "deploy day".to_owned()];
     assert_eq!(remember(&stores, &new, &named).await, (new.id, vec![first.id, second.id]));
     let left = vec![Found::Note(third.id), Found::Note(new.id)];
-    assert_eq!(found(&stores, "deploy", Default::default()).await, left);
-    assert_eq!(found(&stores, "monday tuesday", Default::default()).await, []);
+    assert_eq!(found(&stores, "deploy").await, left);
+    assert_eq!(found(&stores, "monday tuesday").await, []);
     // A superseded note is still known by its names: to supersede it again is no mistake.
     let newer = note(&source, "deploy on sunday");
     assert_eq!(remember(&stores, &newer, &[first.id.to_string(), new.id.to_string()]).await.0, newer.id);
@@ -56,8 +56,8 @@ pub async fn a_note_supersedes_the_one_of_its_external_id(stores: Stores) {
     remember(&stores, &old, &[]).await;
     remember(&stores, &other, &[]).await;
     assert_eq!(remember(&stores, &new, &[]).await, (new.id, vec![old.id]));
-    assert_eq!(found(&stores, "tabs", Default::default()).await, []);
-    assert_eq!(found(&stores, "tables", Default::default()).await, [Found::Note(other.id)]);
+    assert_eq!(found(&stores, "tabs").await, []);
+    assert_eq!(found(&stores, "tables").await, [Found::Note(other.id)]);
     // What was superseded is no current note, so its words make a new one.
     let back = Note { id: note(&source, "").id, ..old.clone() };
     assert_eq!(remember(&stores, &back, &[]).await, (back.id, vec![new.id]));
@@ -100,7 +100,7 @@ pub async fn a_note_that_differs_in_anything_is_another_note(stores: Stores) {
     for note in &notes {
         assert_eq!(remember(&stores, note, &[]).await, (note.id, vec![]));
     }
-    assert_eq!(found(&stores, "words", Default::default()).await.len(), notes.len());
+    assert_eq!(found(&stores, "words").await.len(), notes.len());
 }
 
 /// A note that supersedes something unknown is refused with all it would have done.
@@ -111,8 +111,8 @@ pub async fn superseding_an_unknown_note_stores_nothing(stores: Stores) {
     let new = note(&source, "new wisdom");
     for unknown in ["no such name".to_owned(), source.id().to_string()] {
         let supersedes = vec![old.id.to_string(), unknown];
-        let refused = stores.notes.remember(new.clone(), Document::of_note(&new), supersedes).await;
+        let refused = stores.notes.remember(new.clone(), supersedes).await;
         assert_eq!(refused, Err(StoreError::NotFound));
     }
-    assert_eq!(found(&stores, "wisdom", Default::default()).await, [Found::Note(old.id)]);
+    assert_eq!(found(&stores, "wisdom").await, [Found::Note(old.id)]);
 }

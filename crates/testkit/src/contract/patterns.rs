@@ -9,9 +9,9 @@ use memory_core::job::{Job, JobCounts, Priority};
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::pattern::{Pattern, PatternBody, Tally};
 use memory_core::port::Source;
-use memory_core::retrieve::{Filter, Found, Item, Kind, Lessons};
+use memory_core::retrieve::{Found, Item, Lessons};
 
-use super::{add, claim_one, found, item, later, learn, record, recovery, search, sequence};
+use super::{add, claim_one, found, item, later, learn, record, recovery, sequence};
 use crate::episode::{finished, in_domain, ok, open};
 use crate::{Stores, TestSource};
 
@@ -59,7 +59,7 @@ pub async fn a_finding_becomes_a_pattern(stores: Stores) {
     };
     assert_eq!(pattern(&stores, new).await, Some(expected.clone()));
     let (_, recoveries) = learn(&stores, &source, success(), vec![recovery("socket hung up")]).await;
-    assert_eq!(found(&stores, "hung socket", Default::default()).await, [Found::Pattern(recoveries[0])]);
+    assert_eq!(found(&stores, "hung socket").await, [Found::Pattern(recoveries[0])]);
     let lessons = lessons(&stores, &[id]).await.lessons;
     assert_eq!(lessons.len(), 1);
     assert_eq!((&lessons[0].pattern, &lessons[0].shown_by), (&expected, &vec![id]));
@@ -83,10 +83,8 @@ pub async fn a_second_episode_adds_to_the_tally(stores: Stores) {
     assert_eq!(stores.patterns.record(job, findings, start).await, Ok(first.clone()));
     let pattern = pattern(&stores, first[0]).await.expect("the pattern");
     assert_eq!((pattern.tally, pattern.last_seen), (Tally { credit: 1.5, episodes: 3 }, late));
-    let filter = Filter { kinds: vec![Kind::Pattern], since: Some(late), ..Filter::default() };
-    let proposed = search(&stores, "gather solder", filter).await.proposed;
-    let when: Vec<_> = proposed.iter().map(|candidate| (candidate.found, candidate.when)).collect();
-    assert_eq!(when, [(Found::Pattern(first[0]), late)], "the index knows when it was last seen");
+    let entries = stores.corpus.entries(vec![Found::Pattern(first[0])], None).await.expect("a read");
+    assert_eq!(entries.iter().map(|entry| entry.at).collect::<Vec<_>>(), [late]);
     assert_eq!(stores.health.counts().await.expect("counts").patterns, 1);
 }
 
@@ -110,14 +108,15 @@ pub async fn recording_again_replaces_the_evidence(stores: Stores) {
 /// A pattern lives as long as an episode shows it.
 pub async fn a_pattern_without_evidence_vanishes(stores: Stores) {
     let source = TestSource::default();
-    let (first, ids) = learn(&stores, &source, success(), vec![sequence(&["gather", "solder"], 1.0)]).await;
-    let (second, _) = learn(&stores, &source, success(), vec![sequence(&["gather", "solder"], 0.0)]).await;
+    let (first, ids) = learn(&stores, &source, success(), vec![recovery("socket hung up")]).await;
+    let (second, _) =
+        learn(&stores, &source, success(), vec![Finding { credit: 0.0, ..recovery("socket hung up") }]).await;
     record(&stores, &source, another_job(&source, first), vec![]).await;
     assert_eq!(tally(&stores, ids[0]).await, Tally { credit: 0.0, episodes: 1 });
-    assert_eq!(found(&stores, "gather solder", Default::default()).await, [Found::Pattern(ids[0])]);
+    assert_eq!(found(&stores, "hung socket").await, [Found::Pattern(ids[0])]);
     record(&stores, &source, another_job(&source, second), vec![]).await;
     assert_eq!(pattern(&stores, ids[0]).await, None);
-    assert_eq!(found(&stores, "gather solder", Default::default()).await, []);
+    assert_eq!(found(&stores, "hung socket").await, []);
     assert_eq!(lessons(&stores, &[first, second]).await.lessons, []);
     assert_eq!(stores.health.counts().await.expect("counts").patterns, 0);
 }
@@ -169,7 +168,7 @@ pub async fn bodies_of_every_kind_come_back(stores: Stores) {
     let (_, again) = learn(&stores, &source, success(), findings).await;
     assert_eq!(ids.len(), bodies.len());
     assert_eq!(BTreeSet::from_iter(&ids), BTreeSet::from_iter(&again));
-    let items = stores.index.items(ids.into_iter().map(Found::Pattern).collect()).await.expect("items");
+    let items = stores.items.items(ids.into_iter().map(Found::Pattern).collect()).await.expect("items");
     let kept: Vec<&PatternBody> = items
         .iter()
         .map(|item| match item {

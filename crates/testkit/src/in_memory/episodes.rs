@@ -42,11 +42,6 @@ impl State {
         let episode = self.episodes.get_mut(&id).ok_or(StoreError::NotFound)?;
         if episode.head.completion.is_some() { Err(StoreError::Completed) } else { Ok(episode) }
     }
-
-    fn episode_changed(&mut self, id: EpisodeId, terms: Vec<String>) {
-        self.documents.entry(Found::Episode(id)).or_default().extend(terms);
-        self.changed(Found::Episode(id));
-    }
 }
 
 #[async_trait]
@@ -54,14 +49,13 @@ impl EpisodeStore for InMemoryStore {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
         let mut state = self.state();
         let plan = state.plan(&batch)?;
-        for (Insertion { episode, document, job }, inserted) in batch.into_iter().zip(&plan) {
+        for (Insertion { episode, job }, inserted) in batch.into_iter().zip(&plan) {
             if *inserted != Inserted::New {
                 continue;
             }
             let id = episode.head.id;
             let due = episode.head.completion.as_ref().map_or(Timestamp::UNIX_EPOCH, |c| c.at);
             state.episodes.insert(id, episode);
-            state.documents.insert(Found::Episode(id), document);
             if let Some(job) = job {
                 state.queue(job, id, due);
             }
@@ -72,7 +66,7 @@ impl EpisodeStore for InMemoryStore {
 
     async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
         let mut state = self.state();
-        let StepInsertion { step: call, terms, at } = step;
+        let StepInsertion { step: call, at } = step;
         // A caller that repeats a step because it never heard of its success is answered even after the end.
         let steps = &state.episodes.get(&id).ok_or(StoreError::NotFound)?.steps;
         let known =
@@ -88,13 +82,13 @@ impl EpisodeStore for InMemoryStore {
         episode.head.step_count = number;
         episode.head.revision += 1;
         episode.steps.push(Step { number, at, call });
-        state.episode_changed(id, terms);
+        state.changed(Found::Episode(id));
         Ok(Appended::New(number))
     }
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         let mut state = self.state();
-        let CompletionInsertion { revision, completion, terms, job } = completion;
+        let CompletionInsertion { revision, completion, job } = completion;
         let episode = state.open_episode(id)?;
         if episode.head.revision != revision {
             return Err(StoreError::Conflict);
@@ -103,7 +97,7 @@ impl EpisodeStore for InMemoryStore {
         episode.head.revision += 1;
         episode.head.completion = Some(completion);
         state.queue(job, id, due);
-        state.episode_changed(id, terms);
+        state.changed(Found::Episode(id));
         Ok(())
     }
 

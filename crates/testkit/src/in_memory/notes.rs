@@ -1,17 +1,18 @@
 //! Notes.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use memory_core::id::NoteId;
 use memory_core::note::Note;
 use memory_core::port::{NoteStore, StoreError};
-use memory_core::retrieve::{Document, Found};
+use memory_core::retrieve::Found;
 
 use super::{InMemoryStore, State};
 
 #[derive(Debug)]
 pub(super) struct KeptNote {
     pub(super) note: Note,
-    pub(super) superseded: bool,
+    pub(super) superseded: Option<Timestamp>,
 }
 
 fn is_called(note: &Note, name: &str) -> bool {
@@ -28,16 +29,15 @@ fn says_the_same(old: &Note, new: &Note) -> bool {
 }
 
 impl State {
-    fn supersede(&mut self, by: NoteId, called: impl Fn(&Note) -> bool) -> Vec<NoteId> {
+    fn supersede(&mut self, by: NoteId, at: Timestamp, called: impl Fn(&Note) -> bool) -> Vec<NoteId> {
         let mut superseded = Vec::new();
         for kept in &mut self.notes {
-            if !kept.superseded && kept.note.id != by && called(&kept.note) {
-                kept.superseded = true;
+            if kept.superseded.is_none() && kept.note.id != by && called(&kept.note) {
+                kept.superseded = Some(at);
                 superseded.push(kept.note.id);
             }
         }
         for id in &superseded {
-            self.documents.remove(&Found::Note(*id));
             self.changed(Found::Note(*id));
         }
         superseded
@@ -49,7 +49,6 @@ impl NoteStore for InMemoryStore {
     async fn remember(
         &self,
         note: Note,
-        document: Document,
         supersedes: Vec<String>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
         let mut state = self.state();
@@ -57,17 +56,16 @@ impl NoteStore for InMemoryStore {
         if !supersedes.iter().all(exists) {
             return Err(StoreError::NotFound);
         }
-        let current = state.notes.iter().filter(|kept| !kept.superseded);
+        let current = state.notes.iter().filter(|kept| kept.superseded.is_none());
         let same = current.map(|kept| &kept.note).find(|old| says_the_same(old, &note)).map(|old| old.id);
         let id = same.unwrap_or(note.id);
         let external_id = note.external_id.clone();
-        let superseded = state.supersede(id, |old| {
+        let superseded = state.supersede(id, note.at, |old| {
             (external_id.is_some() && old.external_id == external_id)
                 || supersedes.iter().any(|name| is_called(old, name))
         });
         if same.is_none() {
-            state.notes.push(KeptNote { note, superseded: false });
-            state.documents.insert(Found::Note(id), document);
+            state.notes.push(KeptNote { note, superseded: None });
             state.changed(Found::Note(id));
         }
         Ok((id, superseded))

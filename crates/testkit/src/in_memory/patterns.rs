@@ -9,7 +9,7 @@ use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::Job;
 use memory_core::pattern::{Pattern, PatternBody, Tally};
 use memory_core::port::{PatternStore, StoreError};
-use memory_core::retrieve::{Document, Found, Lesson, Lessons};
+use memory_core::retrieve::{Found, Lesson, Lessons};
 
 use super::{InMemoryStore, State};
 
@@ -89,14 +89,8 @@ impl PatternStore for InMemoryStore {
         }
         touched.extend(&supported);
         for id in touched {
-            match state.pattern(id) {
-                Some(pattern) => {
-                    state.documents.insert(Found::Pattern(id), Document::of_pattern(&pattern));
-                }
-                None => {
-                    state.patterns.remove(&id);
-                    state.documents.remove(&Found::Pattern(id));
-                }
+            if state.pattern(id).is_none() {
+                state.patterns.remove(&id);
             }
             state.changed(Found::Pattern(id));
         }

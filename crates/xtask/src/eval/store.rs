@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// Largest budget of an answer that the tool takes, so that no hit is left out for its length where that can be helped.
 const ANSWER_TOKENS: usize = 20_000;
 /// What `health_check` says is still to be done in the background; what it does not mention is taken as done.
-const UNFINISHED: [&str; 2] = ["/metrics/jobs/queued", "/metrics/jobs/running"];
+const UNFINISHED: [&str; 3] = ["/metrics/jobs/queued", "/metrics/jobs/running", "/metrics/search/to_embed"];
 /// How long background work may take after loading.
 const SETTLING_MAX: Duration = Duration::from_secs(30 * 60);
 const SETTLING_POLL: Duration = Duration::from_millis(20);
