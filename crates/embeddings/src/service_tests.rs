@@ -243,9 +243,22 @@ async fn one_failed_query_does_not_cost_the_next_ones() {
     ready(&service).await;
     model.fail(Some(EmbedError::Unreachable("a mischance".into())));
     assert_eq!(asked(&service).await, None);
+    assert_eq!(asked(&service).await, None, "it is not asked before it is known to work again");
+    // Nor is anybody kept.
+    service.written(bench.store.write(1, &["mine"]));
+    let begun = Instant::now();
+    service.settled().await;
     model.fail(None);
     until(|| space_of(&service).is_some()).await;
+    assert!(begun.elapsed() < Duration::from_secs(3));
     assert_eq!(asked(&service).await.as_deref(), Some("a@0"));
+    // A single mischance is over at once.
+    model.fail(Some(EmbedError::Unreachable("a mischance".into())));
+    assert_eq!(asked(&service).await, None);
+    model.fail(None);
+    let begun = Instant::now();
+    until(|| space_of(&service).is_some()).await;
+    assert!(begun.elapsed() < Duration::from_millis(100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +307,32 @@ async fn processes_share_the_work() {
     a_while().await;
     assert_eq!(seq_and_completions(), before, "then it is quiet");
     assert_eq!(bench.store.contents().states[0].seq, Some(before.0), "and written down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_is_about_to_embed_is_left_to_it() {
+    let (bench, mine) = Bench::with_model();
+    let models = Arc::new(FakeModels::default());
+    let theirs = models.add("a");
+    models.put_in_use(Some("a"));
+    let (me, them) = (bench.start(), bench.start_with(&models));
+    ready(&me).await;
+    ready(&them).await;
+    for id in 1..10 {
+        // Its lease has ended long ago.
+        bench.source.advance(SignedDuration::from_secs(31));
+        mine.close();
+        me.written(bench.store.write(id, &[&format!("note {id}")]));
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        mine.open();
+        a_while().await;
+    }
+    assert_eq!((mine.seen().len(), theirs.seen().len()), (9, 0));
+    // What it does not get done is done by others.
+    bench.source.advance(SignedDuration::from_secs(31));
+    mine.close();
+    me.written(bench.store.write(10, &["note 10"]));
+    until(|| theirs.seen().len() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +390,7 @@ async fn whatever_call_of_the_store_fails_the_work_goes_on() {
     for seed in 0..20 {
         let (bench, model) = Bench::with_model();
         bench.store.write_notes(1..=50);
-        bench.store.contents().fails = Some((3, fastrand::Rng::with_seed(seed)));
+        bench.store.contents().fails = Some((2, fastrand::Rng::with_seed(seed)));
         let service = bench.start();
         for _ in 0..30 {
             a_while().await;
@@ -380,6 +419,17 @@ async fn who_waits_for_everything_is_told_of_a_store_that_stays_away() {
     bench.store.contents().fails = Some((10, fastrand::Rng::new()));
     let service = bench.start();
     assert!(service.settle_all().await.unwrap_err().contains("busy"));
+    // The same when it goes away in the middle.
+    let (bench, model) = Bench::with_model();
+    bench.store.write_notes(1..=5);
+    model.close();
+    let service = bench.start();
+    let (settled, ()) = tokio::join!(timeout(Duration::from_secs(100), service.settle_all()), async {
+        until(|| model.calls() == 1).await;
+        bench.store.contents().fails = Some((10, fastrand::Rng::new()));
+        model.open();
+    });
+    assert!(settled.unwrap().unwrap_err().contains("busy"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -448,9 +498,8 @@ async fn things_that_change_and_go_meanwhile() {
     bench.store.write(2, &["another text"]);
     bench.store.delete(40);
     model.open();
-    ready(&service).await;
-    // Where nothing served before, what was changed meanwhile follows.
-    until(|| bench.store.lacking() == 0).await;
+    service.settle_all().await.unwrap();
+    assert_eq!(bench.store.lacking(), 0);
     assert!(model.seen().contains(&"another text".to_owned()));
     // The same while it serves.
     model.close();

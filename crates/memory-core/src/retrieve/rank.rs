@@ -16,7 +16,7 @@ const COVERAGE_HALF: f64 = 0.15;
 /// How many of the rarest possible words of the query may be missing before its words are half convincing.
 const MISSING_HALF: f64 = 3.0;
 /// How many of the rarest possible words in common convince by half whatever else is missing.
-const COMMON_HALF: f64 = 5.0;
+const COMMON_HALF: f64 = 2.5;
 /// Documents from which on it is told by half that nothing has a word.
 const EXPECTING_DOCUMENTS: f64 = 200.0;
 /// What the better of the passages right before and after adds, and of those one further away.
@@ -168,7 +168,8 @@ impl<'a> Scales<'a> {
         let weights: Vec<f64> = candidates.frequencies.iter().enumerate().map(weigh).collect();
         let expectation = documents as f64 / (documents as f64 + EXPECTING_DOCUMENTS);
         let expected = |(weight, df): (&f64, &u64)| if *df == 0 { weight * expectation } else { *weight };
-        let all_expected = weights.iter().zip(&candidates.frequencies).map(expected).sum();
+        // A guess speaks for what has it and never against what has not.
+        let all_expected = weights.iter().zip(&candidates.frequencies).take(guesses_from).map(expected).sum();
         let best = |of: fn(&Candidate) -> f32| candidates.proposed.iter().map(of).fold(0.0, f32::max);
         Self {
             asked,

@@ -14,6 +14,8 @@ const CUT_BY_MEANING: f64 = 0.5;
 /// an answer get none.
 const KNOWN_BY_WORDS: f64 = 0.01;
 const KNOWN_BY_MEANING: f64 = 0.003;
+/// Weight of the words in common that is a name, in words as rare as can be.
+const NAMES: f64 = 2.0;
 /// Cosine from which on two notes are taken to say much the same (maximal marginal relevance).
 const ALIKE: f32 = 0.9;
 /// What a hit loses of its score for being the same as a better one; less as it is less alike.
@@ -80,7 +82,7 @@ pub(crate) fn select(found: Vec<(Item, Placed)>, limit: usize) -> Selection {
     let by_meaning = entries.iter().any(|entry| entry.placed.ranked.evidence.meaning.is_some());
     let (bar, share) =
         if by_meaning { (KNOWN_BY_MEANING, CUT_BY_MEANING) } else { (KNOWN_BY_WORDS, CUT_BY_WORDS) };
-    let is_known = told().any(|entry| entry.placed.ranked.confidence >= bar);
+    let is_known = told().any(|entry| entry.placed.ranked.confidence >= bar || entry.names_the_same());
     let mut selection = Selection::default();
     for entry in entries {
         let weak = !is_known || entry.score() < share * best;
@@ -112,6 +114,11 @@ impl Entry {
 
     fn score(&self) -> f64 {
         self.placed.ranked.score
+    }
+
+    /// Whether it has rare words of the query, such as an error code, however long the query is beside them.
+    fn names_the_same(&self) -> bool {
+        self.placed.ranked.evidence.common >= NAMES
     }
 }
 
