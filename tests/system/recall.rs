@@ -115,7 +115,21 @@ fn a_question_that_says_nothing_is_refused() {
 #[test]
 fn the_one_known_code_in_a_long_log_is_found_wherever_it_stands() {
     let (_home, mut server) = furnished();
-    let id = remember(&mut server, "FQ-31337: the spool is full, run the cleaner");
+    finds_the_code_in_a_log(&mut server, "lexical");
+}
+
+#[test]
+fn a_model_does_not_drown_the_one_known_code_in_a_long_log() {
+    let Some(dir) = real() else { return };
+    let home = Home::new();
+    let mut server = start_with(&home, &dir);
+    distract(&mut server);
+    wait_for_search(&mut server, "hybrid");
+    finds_the_code_in_a_log(&mut server, "hybrid");
+}
+
+fn finds_the_code_in_a_log(server: &mut Server, by: &str) {
+    let id = remember(server, "FQ-31337: the spool is full, run the cleaner");
     let line = |n: usize| {
         let (second, request, millis) = (n % 60, n * 7_919 % 100_003, n % 300);
         format!(
@@ -132,8 +146,12 @@ fn the_one_known_code_in_a_long_log_is_found_wherever_it_stands() {
             lines[place..].concat()
         );
         assert!(log.len() > 100_000);
-        let answer = ask(&mut server, &log);
-        assert_eq!(first(&answer), id, "at line {place}: {answer}");
+        let answer = ask(server, &log);
+        assert_eq!(
+            (first(&answer), answer["search"].as_str()),
+            (id.as_str(), Some(by)),
+            "at line {place}: {answer}"
+        );
     }
 }
 
