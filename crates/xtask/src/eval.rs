@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 
 use crate::eval::report::SetRun;
 use crate::eval::sets::{episodes, facts, locomo, notes, precision, procedural};
-use crate::eval::store::Launch;
-use crate::{release_binary, root};
+use crate::launch::Launch;
+use crate::root;
 
 /// What to evaluate, and with what.
 #[derive(Args, Debug)]
@@ -99,8 +99,7 @@ fn own_notes() -> PathBuf {
 
 /// Evaluates, and prints each set as soon as it is done.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let binary = options.server.clone().map_or_else(release_binary, Ok)?;
-    let launch = Launch { binary, model: options.model.clone() };
+    let launch = Launch::new(options.server.as_deref(), options.model.as_deref())?;
     let mut dump = match &options.dump {
         Some(path) => {
             Some(File::create(path).with_context(|| format!("failed to create {}", path.display()))?)

@@ -23,6 +23,11 @@ impl Latency {
         };
         Self { calls: times.len(), p50_ms: at(0.50), p95_ms: at(0.95) }
     }
+
+    /// The middle, in milliseconds.
+    pub(crate) fn middle_ms(&self) -> f64 {
+        self.p50_ms
+    }
 }
 
 impl Display for Latency {

@@ -1,11 +1,13 @@
 //! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`,
-//! `cargo xtask eval`.
+//! `cargo xtask bench-recall`, `cargo xtask eval`.
 
 mod bench;
 mod bench_model;
+mod bench_recall;
 mod eval;
 mod generate;
 mod latency;
+mod launch;
 
 use std::path::PathBuf;
 
@@ -30,6 +32,8 @@ enum Task {
         /// The directory of the model
         dir: PathBuf,
     },
+    /// Measures what recall costs in large memories, over stdio; to be run with `cargo run --release -p xtask -- bench-recall`
+    BenchRecall(bench_recall::Options),
     /// Measures how well the release binary recalls, beside plain BM25, over stdio
     Eval(eval::Options),
 }
@@ -39,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Task::Generate { check } => generate::run(check),
         Task::Bench { files } => bench::run(&files),
         Task::BenchModel { dir } => bench_model::run(&dir),
+        Task::BenchRecall(options) => bench_recall::run(&options),
         Task::Eval(options) => eval::run(&options),
     }
 }

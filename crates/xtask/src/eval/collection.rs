@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::bm25::Bm25;
 use super::measure::Gold;
-use super::store::{Answer, Ask, Hit, Launch, Store};
+use super::store::{Answer, Ask, Hit, Store};
+use crate::launch::Launch;
 
 /// A question and what it should find.
 #[derive(Debug, Default)]

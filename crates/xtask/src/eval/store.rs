@@ -1,7 +1,6 @@
 //! One memory, filled and asked through the tools of a server of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::launch::Launch;
+
 /// Largest budget of an answer that the tool takes, so that no hit is left out for its length where that can be helped.
 const ANSWER_TOKENS: usize = 20_000;
 /// What `health_check` says is still to be done in the background; what it does not mention is taken as done.
@@ -17,25 +18,6 @@ const UNFINISHED: [&str; 3] = ["/metrics/jobs/queued", "/metrics/jobs/running", 
 /// How long background work may take after loading.
 const SETTLING_MAX: Duration = Duration::from_secs(30 * 60);
 const SETTLING_POLL: Duration = Duration::from_millis(20);
-
-/// How servers are started.
-#[derive(Debug)]
-pub(crate) struct Launch {
-    pub(crate) binary: PathBuf,
-    /// The directory of the model; words only without.
-    pub(crate) model: Option<PathBuf>,
-}
-
-impl Launch {
-    fn command(&self, data: &Path) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.env("MEMORY_MCP_DATA_DIR", data).env_remove("MEMORY_MCP_MODEL_DIR");
-        if let Some(model) = &self.model {
-            command.env("MEMORY_MCP_MODEL_DIR", model);
-        }
-        command
-    }
-}
 
 /// What `query_memory` answered.
 #[derive(Debug, Default, Deserialize)]

@@ -10,7 +10,7 @@ use crate::eval::collection::{Collection, Question, Reach};
 use crate::eval::data::{grouped, lines};
 use crate::eval::measure::{Gold, Measure};
 use crate::eval::report::SetRun;
-use crate::eval::store::Launch;
+use crate::launch::Launch;
 
 const LIMIT: usize = 20;
 /// Tasks asked about for each corpus, at most.

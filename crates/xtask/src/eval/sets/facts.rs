@@ -8,7 +8,7 @@ use crate::eval::collection::{Collection, Note, Question, Reach};
 use crate::eval::data::{grouped, lines};
 use crate::eval::measure::{Gold, Measure};
 use crate::eval::report::SetRun;
-use crate::eval::store::Launch;
+use crate::launch::Launch;
 
 /// As many as a query can return.
 const LIMIT: usize = 50;

@@ -8,7 +8,7 @@ use crate::eval::collection::{Collection, Note, Question, Reach};
 use crate::eval::data::{grouped, lines};
 use crate::eval::measure::{Gold, Measure};
 use crate::eval::report::SetRun;
-use crate::eval::store::Launch;
+use crate::launch::Launch;
 
 const LIMIT: usize = 20;
 /// The category of the questions about what was never said.

@@ -26,7 +26,7 @@ use crate::eval::collection::{Collection, Note, Question, Reach};
 use crate::eval::data::document;
 use crate::eval::measure::{Gold, Measure};
 use crate::eval::report::SetRun;
-use crate::eval::store::Launch;
+use crate::launch::Launch;
 
 const LIMIT: usize = 12;
 /// Beliefs that a context holds, pinned ones included, where a case does not say.
