@@ -23,6 +23,17 @@ impl NoteStore for TursoStore {
     }
 }
 
+impl TursoStore {
+    /// Stores many notes in one transaction, each as [`NoteStore::remember`] does: a commit takes longer than a note.
+    ///
+    /// # Errors
+    /// As [`NoteStore::remember`]; then none is stored.
+    pub async fn remember_all(&self, notes: Vec<Note>) -> Result<(), StoreError> {
+        let all = move |link: &Link| notes.iter().try_for_each(|note| remember(link, note, &[]).map(drop));
+        self.pool.write(all).await
+    }
+}
+
 fn remember(link: &Link, new: &Note, supersedes: &[String]) -> Result<(NoteId, Vec<NoteId>), StoreError> {
     let mut replaced = Vec::new();
     for name in supersedes {
@@ -99,4 +110,42 @@ fn store(link: &Link, note: &Note) -> Result<(), StoreError> {
         ],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use memory_core::note::Layer;
+    use memory_core::port::{ChangeLog, StoreHealth};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn note(number: u128, external_id: &str) -> Note {
+        Note {
+            id: NoteId(Uuid::from_u128(number)),
+            external_id: Some(external_id.into()),
+            text: format!("note {number}"),
+            scope: Default::default(),
+            layer: Layer::LongTerm,
+            tags: Vec::new(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[tokio::test]
+    async fn many_notes_are_stored_as_if_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = TursoStore::open(&dir.path().join("memory.db")).await.unwrap();
+        store.remember_all(vec![note(1, "a"), note(2, "b"), note(3, "a")]).await.unwrap();
+        let counts = StoreHealth::counts(&store).await.unwrap();
+        assert_eq!(
+            (counts.notes, counts.superseded_notes),
+            (2, 1),
+            "the later one of a name is the current one"
+        );
+        assert_eq!(store.change_seq().await, Ok(4), "each is a change");
+        let taken = store.remember_all(vec![note(4, "c"), note(1, "d")]).await;
+        assert!(taken.is_err(), "an id is taken");
+        assert_eq!(store.change_seq().await, Ok(4), "and none is stored");
+    }
 }
