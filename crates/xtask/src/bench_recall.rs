@@ -37,10 +37,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let server = options.server.as_deref();
     let by_words = Launch::new(server, None)?;
     let texts = Texts::new(options.seed);
+    let stock = Stock::new(&texts, options.model.as_deref())?;
     let mut out = std::io::stdout().lock();
+    if let Some(embedding) = stock.embedding()? {
+        writeln!(out, "embedding a question, which hybrid search includes: {embedding}\n")?;
+    }
     for notes in &options.notes {
-        let mut stock = Stock::new(&texts, *notes, options.model.as_deref())?;
-        let made = stock.by_words(&by_words)?;
+        let made = stock.by_words(&by_words, *notes)?;
         write!(out, "{}", measure::run(&by_words, &texts, &made)?)?;
         if let Some(model) = options.model.as_deref() {
             let by_meaning = Launch::new(server, Some(model))?;

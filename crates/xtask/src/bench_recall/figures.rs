@@ -1,6 +1,7 @@
 //! What was measured in one memory, beside what it is to be.
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use crate::latency::Latency;
 
@@ -14,6 +15,8 @@ pub(crate) struct Figures {
     /// From the start of the process to its first answer.
     pub(crate) starts: Latency,
     pub(crate) questions: Latency,
+    /// What all threads of the server computed for one of them, where the system tells it.
+    pub(crate) cpu: Option<Duration>,
     /// Questions that name domain and project.
     pub(crate) filtered: Latency,
     pub(crate) resident: Option<Resident>,
@@ -69,6 +72,9 @@ impl Display for Figures {
         writeln!(f, "{} notes, {how}, load {}", self.notes, self.load)?;
         writeln!(f, "  start to first answer: {}{}", self.starts, start.of(self.starts.middle_ms()))?;
         writeln!(f, "  query_memory: {}{}", self.questions, question.of(self.questions.middle_ms()))?;
+        if let Some(cpu) = &self.cpu {
+            writeln!(f, "  computing for one of them: {:.2} ms", cpu.as_secs_f64() * 1_000.0)?;
+        }
         writeln!(f, "  query_memory in one project: {}", self.filtered)?;
         if let Some(Resident { all, anonymous }) = &self.resident {
             let (all, anonymous) = (*all as f64 / MEGABYTE, *anonymous as f64 / MEGABYTE);

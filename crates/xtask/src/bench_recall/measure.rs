@@ -9,7 +9,7 @@ use mcp_server::client::StdioClient;
 use serde_json::{Value, json};
 
 use super::figures::{Figures, Resident};
-use super::stock::Made;
+use super::stock::{DATABASE, INDEX, Made};
 use super::texts::{Question, Texts};
 use crate::latency::Latency;
 use crate::launch::Launch;
@@ -33,11 +33,14 @@ pub(crate) fn run(launch: &Launch, texts: &Texts, made: &Made) -> anyhow::Result
         starts.push(begun.elapsed());
         client.finish()?;
     }
-    let database = bytes(&copy.path().join("memory.db"))?;
-    let index = bytes(&copy.path().join("index"))?;
+    let database = bytes(&copy.path().join(DATABASE))?;
+    let index = bytes(&copy.path().join(INDEX))?;
     let mut client = StdioClient::start(&mut launch.command(copy.path()))?;
     asking.ask_many(&mut client, WARMING_QUESTIONS, false)?;
+    let before = cpu(&mut client);
     let questions = asking.ask_many(&mut client, QUESTIONS, false)?;
+    let cpu =
+        before.zip(cpu(&mut client)).map(|(before, after)| after.saturating_sub(before) / QUESTIONS as u32);
     let filtered = asking.ask_many(&mut client, FILTERED_QUESTIONS, true)?;
     let resident = resident(&mut client)?;
     let (mut writes, mut afterwards) = (Vec::new(), Vec::new());
@@ -52,6 +55,7 @@ pub(crate) fn run(launch: &Launch, texts: &Texts, made: &Made) -> anyhow::Result
         load: format!("{load_before}, {}", load()),
         starts: Latency::of(&starts),
         questions: Latency::of(&questions),
+        cpu,
         filtered: Latency::of(&filtered),
         resident,
         database,
@@ -128,6 +132,17 @@ fn resident(client: &mut StdioClient) -> anyhow::Result<Option<Resident>> {
         Ok(number.parse()?)
     };
     Ok(Some(Resident { all: kibibytes("VmRSS:")? << 10, anonymous: kibibytes("RssAnon:")? << 10 }))
+}
+
+/// How long the server has computed, where the system tells it, to the hundredth of a second.
+fn cpu(client: &mut StdioClient) -> Option<Duration> {
+    let stat = Path::new("/proc").join(client.process().id().to_string()).join("stat");
+    let text = fs::read_to_string(stat).ok()?;
+    // What follows the name of the program, which may contain anything: the time of its own and the system's for it are
+    // the twelfth and the thirteenth, in hundredths of a second.
+    let (_, fields) = text.rsplit_once(") ")?;
+    let ticks = |at: usize| fields.split(' ').nth(at)?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
 }
 
 /// How busy the machine was in the last minute.

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use embeddings::{Active, Library};
 use fastrand::Rng;
 use mcp_server::client::StdioClient;
-use memory_core::port::{ChangeLog, Embedded, Embedder, NoteStore, Purpose, StoreHealth, VectorStore};
+use memory_core::port::{ChangeLog, Embedded, Embedder, Purpose, StoreHealth, VectorStore};
 use memory_core::retrieve::Found;
 use memory_core::retrieve::document::of_note;
 use memory_core::vector::Vector;
-use serde_json::{Value, json};
+use serde_json::json;
 use storage_turso::TursoStore;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::texts::Texts;
+use crate::latency::Latency;
 use crate::launch::Launch;
 use crate::root;
 
@@ -25,12 +27,14 @@ use crate::root;
 const FORMAT: u32 = 1;
 /// Notes whose texts are embedded; the vectors of the others are mixed.
 const EMBEDDED_NOTES: usize = 5_000;
-/// Texts that are embedded at once, and vectors that are stored at once.
+const EMBEDDED_QUESTIONS: u64 = 200;
+/// Texts that are embedded at once; notes and vectors that are stored at once.
 const BATCH: usize = 512;
 /// How long the noise is that is added to a mixed vector of length 1.
 const NOISE: f32 = 0.4;
-const DATABASE: &str = "memory.db";
+pub(crate) const DATABASE: &str = "memory.db";
 const CACHE: &str = "cache.redb";
+pub(crate) const INDEX: &str = "index";
 
 /// A memory that is complete, with the index that a server has made of it.
 pub(crate) struct Made {
@@ -49,18 +53,17 @@ impl Made {
     }
 }
 
-/// The memories of one size.
+/// The memories of one seed.
 pub(crate) struct Stock<'a> {
     texts: &'a Texts,
-    notes: usize,
     model: Option<Arc<dyn Embedder>>,
+    sample: OnceCell<Sample>,
     runtime: tokio::runtime::Runtime,
-    name: String,
+    schema: u32,
 }
 
 impl<'a> Stock<'a> {
-    pub(crate) fn new(texts: &'a Texts, notes: usize, model: Option<&Path>) -> anyhow::Result<Self> {
-        ensure!(notes > 0, "a memory without notes answers nothing");
+    pub(crate) fn new(texts: &'a Texts, model: Option<&Path>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let scratch = tempfile::tempdir()?;
         let open = |dir| -> anyhow::Result<Arc<dyn Embedder>> {
@@ -74,28 +77,49 @@ impl<'a> Stock<'a> {
             store.close().await;
             counts.map(|counts| counts.schema_version)
         })?;
-        let name = format!("{}-{notes}-{schema}-{FORMAT}", texts.seed());
-        Ok(Self { texts, notes, model, runtime, name })
+        Ok(Self { texts, model, sample: OnceCell::new(), runtime, schema })
     }
 
-    /// The memory without vectors.
-    pub(crate) fn by_words(&mut self, launch: &Launch) -> anyhow::Result<Made> {
-        let dir = self.kept(&self.name, |dir| self.runtime.block_on(self.remember_all(dir)))?;
-        self.prepared(dir, launch)
+    /// A memory of so many notes without vectors.
+    pub(crate) fn by_words(&self, launch: &Launch, notes: usize) -> anyhow::Result<Made> {
+        ensure!(notes > 0, "a memory without notes answers nothing");
+        let name = self.name(notes);
+        let dir = self.kept(&name, |dir| self.runtime.block_on(self.remember_all(dir, notes)))?;
+        prepare(&dir, launch, notes)?;
+        Ok(Made { dir, notes, vectors: None })
     }
 
     /// The memory `words` with vectors.
-    pub(crate) fn by_meaning(&mut self, launch: &Launch, words: &Made) -> anyhow::Result<Made> {
+    pub(crate) fn by_meaning(&self, launch: &Launch, words: &Made) -> anyhow::Result<Made> {
         let model = self.model.clone().context("no model was named")?;
-        let name = format!("{}-{}", self.name, model.space().name.replace('/', "_"));
-        let dir = self.kept(&name, |dir| {
+        let (space, notes) = (&model.space().name, words.notes);
+        let dir = self.kept(&format!("{}-{}", self.name(notes), space.replace('/', "_")), |dir| {
             fs::copy(words.dir.join(DATABASE), dir.join(DATABASE))?;
-            self.runtime.block_on(self.embed_all(dir, model.as_ref()))
+            self.runtime.block_on(self.embed_all(dir, model.as_ref(), notes))
         })?;
-        let mut made = self.prepared(dir, launch)?;
-        let (name, mixed) = (&model.space().name, self.notes.saturating_sub(EMBEDDED_NOTES));
-        made.vectors = Some(format!("{name}; {mixed} of the vectors are mixed of two real ones"));
-        Ok(made)
+        prepare(&dir, launch, notes)?;
+        let mixed = notes.saturating_sub(EMBEDDED_NOTES);
+        let vectors = Some(format!("{space}; {mixed} of the vectors are mixed of two real ones"));
+        Ok(Made { dir, notes, vectors })
+    }
+
+    /// How long one question after the other takes to become a vector, in this process, where there is a model.
+    pub(crate) fn embedding(&self) -> anyhow::Result<Option<Latency>> {
+        let Some(model) = &self.model else { return Ok(None) };
+        let mut times = Vec::new();
+        for number in 0..EMBEDDED_QUESTIONS {
+            let question = self.texts.question(number, EMBEDDED_NOTES).text;
+            let begun = Instant::now();
+            self.runtime.block_on(model.embed(vec![question], Purpose::Query))?;
+            times.push(begun.elapsed());
+        }
+        // The first of them waits for the model.
+        times.remove(0);
+        Ok(Some(Latency::of(&times)))
+    }
+
+    fn name(&self, notes: usize) -> String {
+        format!("{}-{notes}-{}-{FORMAT}", self.texts.seed(), self.schema)
     }
 
     /// The directory of this name; `make` fills it if there is none.
@@ -106,25 +130,26 @@ impl<'a> Stock<'a> {
             let new = tempfile::tempdir_in(&all)?;
             make(new.path())?;
             fs::rename(new.path(), &dir)?;
-            say(&format!("made {} in {:.1} s", dir.display(), begun.elapsed().as_secs_f64()))?;
+            say(&format!("{name} was made in {:.1} s", begun.elapsed().as_secs_f64()))?;
         }
         Ok(dir)
     }
 
-    async fn remember_all(&self, dir: &Path) -> anyhow::Result<()> {
+    async fn remember_all(&self, dir: &Path, notes: usize) -> anyhow::Result<()> {
         let store = TursoStore::open(&dir.join(DATABASE)).await?;
-        for number in 0..self.notes as u64 {
-            store.remember(self.texts.note(number), Vec::new()).await?;
+        let numbers: Vec<u64> = (0..notes as u64).collect();
+        for numbers in numbers.chunks(BATCH) {
+            store.remember_all(numbers.iter().map(|number| self.texts.note(*number)).collect()).await?;
         }
         store.close().await;
         Ok(())
     }
 
-    async fn embed_all(&self, dir: &Path, model: &dyn Embedder) -> anyhow::Result<()> {
-        let sample = Sample::new(self.texts, self.notes.min(EMBEDDED_NOTES), model).await?;
+    async fn embed_all(&self, dir: &Path, model: &dyn Embedder, notes: usize) -> anyhow::Result<()> {
+        let sample = self.sample.get_or_try_init(|| Sample::new(self.texts, model)).await?;
         let store = TursoStore::open(&dir.join(DATABASE)).await?;
         let seq = store.change_seq().await?;
-        let numbers: Vec<u64> = (0..self.notes as u64).collect();
+        let numbers: Vec<u64> = (0..notes as u64).collect();
         for numbers in numbers.chunks(BATCH) {
             let of = |number: &u64| {
                 let note = self.texts.note(*number);
@@ -141,31 +166,27 @@ impl<'a> Stock<'a> {
         store.close().await;
         Ok(())
     }
+}
 
-    /// Has a server make its index of a memory, where it has not, and stop.
-    fn prepared(&self, dir: PathBuf, launch: &Launch) -> anyhow::Result<Made> {
-        // Answers that were kept would be given again.
-        if dir.join(CACHE).exists() {
-            fs::remove_file(dir.join(CACHE))?;
-        }
-        let (begun, is_new) = (Instant::now(), !dir.join("index").exists());
-        let mut client = StdioClient::start(&mut launch.command(&dir))?;
-        let ask = json!({"query": "a first question"});
-        client.call("query_memory", &ask)?;
-        if is_new {
-            say(&format!("the index was made in {:.1} s", begun.elapsed().as_secs_f64()))?;
-        }
-        let health = client.call("health_check", &json!({}))?;
-        client.finish()?;
-        let count = |what: &str| health["metrics"]["search"][what].as_u64();
-        let wanted = Some(self.notes as u64);
-        let vectors = wanted.filter(|_| launch.model.is_some()).or(Some(0));
-        if count("documents") != wanted || count("vectors") != vectors {
-            let search: &Value = &health["metrics"]["search"];
-            bail!("{} is not what it should be, delete it and try again: {search}", dir.display());
-        }
-        Ok(Made { dir, notes: self.notes, vectors: None })
+/// Has a server make its index of a memory, where it has not, and stop.
+fn prepare(dir: &Path, launch: &Launch, notes: usize) -> anyhow::Result<()> {
+    // Answers that were kept would be given again.
+    if dir.join(CACHE).exists() {
+        fs::remove_file(dir.join(CACHE))?;
     }
+    let (begun, is_new) = (Instant::now(), !dir.join(INDEX).exists());
+    let mut client = StdioClient::start(&mut launch.command(dir))?;
+    client.call("query_memory", &json!({"query": "a first question"}))?;
+    if is_new {
+        say(&format!("the index was made in {:.1} s", begun.elapsed().as_secs_f64()))?;
+    }
+    let health = client.call("health_check", &json!({}))?;
+    client.finish()?;
+    let found = &health["metrics"]["search"];
+    let vectors = if launch.model.is_some() { notes } else { 0 };
+    let is_right = found["documents"] == notes && found["vectors"] == vectors;
+    ensure!(is_right, "{} is not what it should be, delete it and try again: {found}", dir.display());
+    Ok(())
 }
 
 /// The vectors of some notes.
@@ -176,15 +197,15 @@ struct Sample {
 }
 
 impl Sample {
-    async fn new(texts: &Texts, notes: usize, model: &dyn Embedder) -> anyhow::Result<Self> {
+    async fn new(texts: &Texts, model: &dyn Embedder) -> anyhow::Result<Self> {
         let (mut vectors, mut topics) = (Vec::new(), vec![Vec::new(); texts.topics()]);
-        let numbers: Vec<u64> = (0..notes as u64).collect();
+        let numbers: Vec<u64> = (0..EMBEDDED_NOTES as u64).collect();
         for numbers in numbers.chunks(BATCH) {
             let passage = |number: &u64| of_note(&texts.note(*number)).passages.swap_remove(0).text;
             let passages = numbers.iter().filter_map(passage).collect();
             vectors.extend(model.embed(passages, Purpose::Passage).await?);
         }
-        ensure!(vectors.len() == notes, "{} vectors were made of {notes} notes", vectors.len());
+        ensure!(vectors.len() == numbers.len(), "{} vectors of {} notes", vectors.len(), numbers.len());
         for number in numbers {
             topics[texts.topic(number)].push(number as usize);
         }

@@ -1,6 +1,6 @@
 //! Synthetic notes and questions. Everything follows from a seed: a note is the same in a memory of whatever size.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use memory_core::id::NoteId;
 use memory_core::note::{Layer, Note};
 use uuid::Uuid;
 
-/// Real words, in the order of how often they are used; the rest of the vocabulary is made up.
+/// Texts whose words are the more frequent part of the vocabulary.
 const REAL: &str = include_str!("../../data/notes/notes.jsonl");
 const VOCABULARY_WORDS: usize = 30_000;
 /// The most frequent words, which are in texts on anything.
@@ -56,7 +56,10 @@ impl Texts {
             sum += *share / all;
             *share = sum;
         }
-        let topic = |_| (0..TOPIC_WORDS).map(|_| rng.usize(COMMON_WORDS..words.len())).collect();
+        // By the same law: of words ten times as rare, ten times as many are as probable together.
+        let rarer = words.len() as f64 / COMMON_WORDS as f64;
+        let mut word = || (COMMON_WORDS as f64 * rarer.powf(rng.f64())) as usize;
+        let topic = |_| (0..TOPIC_WORDS).map(|_| word().min(words.len() - 1)).collect();
         let topics = (0..PROJECTS * TOPICS_OF_PROJECT).map(topic).collect();
         Self { seed, words, shares, topics }
     }
@@ -156,36 +159,27 @@ fn scope(topic: usize) -> Scope {
     }
 }
 
-/// Real words, the most frequent first, then words of two to four syllables.
+/// Real words, the most frequent first, then names put together from two short ones, as those of programs are.
 fn vocabulary(rng: &mut Rng) -> Vec<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let texts = REAL.lines().filter_map(|line| line.split_once(r#""text""#)).map(|(_, text)| text);
-    let letters = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    for word in texts.flat_map(|text| text.split(|c: char| !c.is_alphanumeric())).filter(letters) {
+    let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    for word in texts.flat_map(|text| text.split(|c: char| !c.is_alphanumeric())).filter(is_word) {
         *counts.entry(word).or_default() += 1;
     }
     let mut counted: Vec<(&str, usize)> = counts.into_iter().collect();
     counted.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then(a.cmp(b)));
     let mut words: Vec<String> = counted.into_iter().map(|(word, _)| word.to_owned()).collect();
-    let mut known: std::collections::HashSet<String> = words.iter().cloned().collect();
+    let short: Vec<String> = words.iter().filter(|word| (3..=5).contains(&word.len())).cloned().collect();
+    let mut known: HashSet<String> = words.iter().cloned().collect();
     while words.len() < VOCABULARY_WORDS {
-        let word: String = (0..rng.usize(2..=4)).map(|_| syllable(rng)).collect();
-        if known.insert(word.clone()) {
-            words.push(word);
+        let name =
+            [rng.usize(..short.len()), rng.usize(..short.len())].map(|place| short[place].as_str()).concat();
+        if known.insert(name.clone()) {
+            words.push(name);
         }
     }
     words
-}
-
-fn syllable(rng: &mut Rng) -> String {
-    const ONSETS: [&str; 24] = [
-        "b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pl", "r",
-        "s", "st", "t", "tr", "v",
-    ];
-    const NUCLEI: [&str; 8] = ["a", "e", "i", "o", "u", "ai", "ea", "ou"];
-    const CODAS: [&str; 8] = ["", "", "n", "r", "l", "s", "m", "ck"];
-    let pick = |rng: &mut Rng, from: &[&'static str]| from[rng.usize(..from.len())];
-    [pick(rng, &ONSETS), pick(rng, &NUCLEI), pick(rng, &CODAS)].concat()
 }
 
 #[cfg(test)]
