@@ -51,6 +51,16 @@ impl Best {
         Self { limit, heap: BinaryHeap::new(), threshold }
     }
 
+    /// How many are kept, and the score below which one is of no use.
+    pub(crate) fn wanted(&self) -> (usize, f32) {
+        (self.limit, self.threshold)
+    }
+
+    /// Notes that a score below this is of no use.
+    pub(crate) fn raise(&mut self, threshold: f32) {
+        self.threshold = self.threshold.max(threshold);
+    }
+
     /// The best, the best first.
     pub(crate) fn into_sorted(self) -> Vec<Scored> {
         self.heap.into_sorted_vec().into_iter().map(|Reverse(scored)| scored).collect()
@@ -69,7 +79,7 @@ impl Best {
         if self.heap.len() == self.limit
             && let Some(Reverse(least)) = self.heap.peek()
         {
-            self.threshold = least.score;
+            self.threshold = self.threshold.max(least.score);
         }
     }
 }

@@ -8,12 +8,15 @@ use memory_core::vector::Vector;
 use crate::admit::Admitted;
 use crate::best::{Best, Offering};
 use crate::coarse;
+use crate::promising::Promising;
 use crate::segment::Segment;
 
 /// Vectors whose products are computed before any is looked at.
 const ROWS: u32 = 64;
 /// How many vectors before they are compared they are brought nearer.
 const AHEAD: u32 = 3 * ROWS;
+/// The same of vectors that lie here and there.
+const ROWS_AHEAD: usize = 8;
 
 /// The vector that is looked for.
 pub(crate) struct Wanted {
@@ -51,24 +54,63 @@ impl Wanted {
         if segment.space() != Some(&self.space) {
             return;
         }
+        let all = admitted.passages.iter().map(|passages| segment.rows_of(passages.clone()));
+        if let (Some(coarse), true) =
+            (&self.coarse, segment.codes(0..1).is_some_and(|codes| !codes.is_empty()))
+        {
+            return self.scan_codes(coarse, segment, admitted, all, part, best);
+        }
         let mut offering = Offering::new(best, segment, part);
-        for passages in &admitted.passages {
-            let rows = segment.rows_of(passages.clone());
-            for start in rows.clone().step_by(ROWS as usize) {
-                let chunk = start..rows.end.min(start + ROWS);
-                let next = (start + AHEAD).min(rows.end)..(start + AHEAD + ROWS).min(rows.end);
-                match (&self.coarse, segment.codes(chunk.clone())) {
-                    (Some(coarse), Some(codes)) => {
-                        prefetch(segment.codes(next).unwrap_or_default());
-                        self.roughly(chunk, coarse, codes, admitted, &mut offering);
-                    }
-                    _ => {
-                        prefetch(segment.values(next));
-                        self.exactly(chunk, admitted, &mut offering);
+        for (chunk, next) in all.flat_map(chunks) {
+            prefetch(segment.values(next));
+            self.exactly(chunk, admitted, &mut offering);
+        }
+    }
+
+    /// Goes through the codes, then compares those exactly that may be of use.
+    fn scan_codes(
+        &self,
+        coarse: &coarse::Query,
+        segment: &Segment,
+        admitted: &Admitted,
+        all: impl Iterator<Item = Range<u32>>,
+        part: u32,
+        best: &mut Best,
+    ) {
+        let (limit, threshold) = best.wanted();
+        let (mut promising, owners) = (Promising::new(limit, threshold), segment.owners());
+        let mut products = [0; ROWS as usize];
+        for (chunk, next) in all.flat_map(chunks) {
+            prefetch(segment.codes(next).unwrap_or_default());
+            (self.ways.codes)(coarse, segment.codes(chunk.clone()).unwrap_or_default(), &mut products);
+            let scales = segment.code_scales(chunk.clone());
+            for ((row, product), scales) in chunk.zip(products).zip(scales) {
+                let (least, most) = coarse.bounds(product, scales);
+                if promising.wants(most) {
+                    let document = owners.of(segment.passage_of_row(row));
+                    if admitted.is_all || admitted.bits.has(document) {
+                        promising.add(row, document, (least, most));
                     }
                 }
             }
         }
+        let (threshold, rows) = promising.finish(|row| self.score(segment, row));
+        best.raise(threshold);
+        let mut offering = Offering::new(best, segment, part);
+        for (place, (row, most)) in rows.iter().enumerate() {
+            if let Some((ahead, _)) = rows.get(place + ROWS_AHEAD) {
+                prefetch(segment.values(*ahead..*ahead + 1));
+            }
+            if offering.wants(*most) {
+                self.exactly(*row..*row + 1, admitted, &mut offering);
+            }
+        }
+    }
+
+    fn score(&self, segment: &Segment, row: u32) -> f32 {
+        let mut product = [0];
+        (self.ways.dots)(segment.values(row..row + 1), &self.values, &mut product);
+        product[0] as f32 * segment.scale(row) * self.scale
     }
 
     fn exactly(&self, rows: Range<u32>, admitted: &Admitted, offering: &mut Offering<'_>) {
@@ -86,26 +128,13 @@ impl Wanted {
             }
         }
     }
+}
 
-    /// Compares those exactly that may be of use by their codes.
-    fn roughly(
-        &self,
-        rows: Range<u32>,
-        coarse: &coarse::Query,
-        codes: &[u8],
-        admitted: &Admitted,
-        offering: &mut Offering<'_>,
-    ) {
-        let segment = offering.segment();
-        let mut products = [0; ROWS as usize];
-        (self.ways.codes)(coarse, codes, &mut products);
-        for (row, product) in rows.zip(products) {
-            let (scale, error) = segment.code_scale(row);
-            if offering.wants(coarse.at_most(product, scale, error)) {
-                self.exactly(row..row + 1, admitted, offering);
-            }
-        }
-    }
+/// A range of rows in pieces, each with the one to be brought nearer meanwhile.
+fn chunks(rows: Range<u32>) -> impl Iterator<Item = (Range<u32>, Range<u32>)> {
+    let end = rows.end;
+    let at = move |start: u32| start.min(end)..(start + ROWS).min(end);
+    rows.step_by(ROWS as usize).map(move |start| (at(start), at(start + AHEAD)))
 }
 
 /// Has bytes that will be read soon brought nearer. Processors do so on their own, but not beyond a page.

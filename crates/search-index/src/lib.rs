@@ -12,7 +12,7 @@
 //! * What is there: `layout` (a segment's bytes), `segment` (reading them), `write` (writing them) from `entries` or,
 //!   by `merge`, from other segments; `terms`, `postings`, `groups`, `sequence` (their parts); `place` (the directory).
 //! * What is searched: `state` (segments and which documents count), `admit` (the filter), `lexical` and `spelling`
-//!   (words), `dense` and `coarse` (vectors), `best` (the best of them), `around` (neighbours), `query` (all of it together).
+//!   (words), `dense`, `coarse` and `promising` (vectors), `best` (the best of them), `around` (neighbours), `query` (all of it together).
 //! * What keeps it up to date: `catching_up` (before a search) and `keeper` (in the background), which share `shared`.
 
 mod admit;
@@ -34,6 +34,7 @@ mod limits;
 mod merge;
 mod place;
 mod postings;
+mod promising;
 mod query;
 #[cfg(test)]
 mod reference;

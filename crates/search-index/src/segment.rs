@@ -312,10 +312,10 @@ impl Segment {
         self.section(Section::Codes).get(rows.start as usize * bytes..rows.end as usize * bytes)
     }
 
-    /// The scale and the error of the codes of a vector.
-    pub(crate) fn code_scale(&self, row: u32) -> (f32, f32) {
-        let (column, place) = (self.section(Section::CodeScales), row as usize * 2);
-        (f32_at(column, place), f32_at(column, place + 1))
+    /// The scale and the error of the codes of some vectors.
+    pub(crate) fn code_scales(&self, rows: Range<u32>) -> &[[u8; coarse::SCALE_BYTES]] {
+        let all = self.section(Section::CodeScales).as_chunks().0;
+        all.get(rows.start as usize..rows.end as usize).unwrap_or_default()
     }
 
     /// The vector of a passage, to hand out.
