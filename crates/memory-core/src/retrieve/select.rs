@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::analyze::{count_terms, is_stop_word};
+use super::analyze::is_stop_word;
 use super::outdated::{Conflict, conflict, statement};
 use super::{Found, Hit, Item, Placed, Ranked};
 use crate::note::Note;
@@ -132,9 +132,10 @@ impl Item {
     }
 }
 
+/// Not the terms that are searched for: to take the endings off each word of each note would be most of an answer's work.
 fn content(note: &Note) -> Vec<String> {
-    let terms = count_terms(&note.text, usize::MAX).into_iter().map(|(term, _)| term);
-    let mut content: Vec<String> = terms.filter(|term| !is_stop_word(term)).collect();
+    let words = note.text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+    let mut content: Vec<String> = words.filter(|word| !word.is_empty() && !is_stop_word(word)).collect();
     content.sort();
     content
 }
