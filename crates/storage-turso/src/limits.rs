@@ -11,7 +11,7 @@ pub(crate) const BUSY_ATTEMPTS_MAX: u32 = 6;
 /// Longest pause before the next attempt; the pause is random, so that two processes do not stay in step.
 pub(crate) const BUSY_PAUSE_MILLIS_MAX: u64 = 50;
 /// Memory that one connection may use for pages, in KiB.
-pub(crate) const PAGE_CACHE_KIB: u32 = 4 * 1024;
+pub(crate) const PAGE_CACHE_KIB: u32 = 2 * 1024;
 /// Size of the write-ahead log from which on it is moved into the database, in bytes.
 pub(crate) const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long that waits for other connections before it is put off.
