@@ -24,7 +24,7 @@ pub(crate) const LIMITS: Limits = Limits {
     tail_documents_max: 8,
     closing_documents_min: 2,
     chunk_documents: 5,
-    chunk_passages: 9,
+    chunk_terms: 30,
     merge_factor: 3,
     changes_max: 30,
     inline_passages_max: 2_000,

@@ -147,7 +147,7 @@ impl Keeper<'_> {
             }
         };
         let place = self.shared.place.as_ref().filter(|_| lock.is_some());
-        let mut chunks = Chunks { keeper: self, place, slots: Vec::new(), entries: Vec::new(), passages: 0 };
+        let mut chunks = Chunks { keeper: self, place, slots: Vec::new(), entries: Vec::new(), terms: 0 };
         let (mut after, mut documents) = (None, 0);
         loop {
             self.doing(Activity::Building { documents });
@@ -517,22 +517,23 @@ struct Chunks<'a> {
     place: Option<&'a Place>,
     slots: Vec<Slot>,
     entries: Vec<Entry>,
-    passages: usize,
+    terms: usize,
 }
 
 impl Chunks<'_> {
     fn add(&mut self, entries: Vec<Entry>, standing: &Standing) -> Result<(), Failure> {
         let limits = &self.keeper.shared.limits;
-        self.passages += entries.iter().map(|entry| entry.document.passages.len()).sum::<usize>();
+        let passages = entries.iter().flat_map(|entry| &entry.document.passages);
+        self.terms += passages.map(|passage| passage.terms.len()).sum::<usize>();
         self.entries.extend(entries);
-        if self.entries.len() >= limits.chunk_documents || self.passages >= limits.chunk_passages {
+        if self.entries.len() >= limits.chunk_documents || self.terms >= limits.chunk_terms {
             self.cut(standing, false)?;
         }
         Ok(())
     }
 
     fn cut(&mut self, standing: &Standing, is_last: bool) -> Result<(), Failure> {
-        self.passages = 0;
+        self.terms = 0;
         let entries = distinct(std::mem::take(&mut self.entries));
         if !entries.is_empty() {
             let slot = self.slot(&Entries::new(entries, standing.space.clone()), is_last)?;

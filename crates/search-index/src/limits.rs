@@ -13,8 +13,8 @@ pub(crate) struct Limits {
     pub(crate) closing_documents_min: u64,
     /// Documents that are made into one segment at a time when the index is made anew.
     pub(crate) chunk_documents: usize,
-    /// Passages of which the same holds.
-    pub(crate) chunk_passages: usize,
+    /// Distinct terms of their passages of which the same holds.
+    pub(crate) chunk_terms: usize,
     /// How many segments of about one size there may be; that many are merged into one.
     pub(crate) merge_factor: usize,
     /// Changes that are caught up with one by one, whatever the index holds. With more than this and more than half as
@@ -40,7 +40,7 @@ impl Limits {
         tail_documents_max: 512,
         closing_documents_min: 64,
         chunk_documents: 4_096,
-        chunk_passages: 16_384,
+        chunk_terms: 131_072,
         merge_factor: 8,
         changes_max: 8_192,
         inline_passages_max: 2_000,
@@ -53,7 +53,7 @@ impl Limits {
 }
 
 /// Entries that are fetched from the corpus at a time.
-pub(crate) const ENTRIES_PAGE_MAX: usize = 256;
+pub(crate) const ENTRIES_PAGE_MAX: usize = 64;
 /// Changes that are fetched at a time.
 pub(crate) const CHANGES_PAGE_MAX: usize = 1_024;
 /// Most passages proposed by words and by vectors, each.

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn among_many_vectors_the_nearest_are_found() {
         let mut bench = Bench::new();
-        (bench.limits.chunk_documents, bench.limits.chunk_passages) = (1_000, 1_000);
+        (bench.limits.chunk_documents, bench.limits.chunk_terms) = (1_000, 1_000);
         let space = Space { name: "one".into(), dimensions: 64 };
         let mut random = fastrand::Rng::with_seed(11);
         let centres: Vec<Vec<f32>> = (0..20).map(|_| (0..64).map(|_| random.f32() - 0.5).collect()).collect();
