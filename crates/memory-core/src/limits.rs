@@ -72,6 +72,13 @@ pub const ERROR_CLASS_CHARS_MAX: usize = 160;
 /// Longest quotation kept as the detail of a piece of evidence, in characters.
 pub const DETAIL_CHARS_MAX: usize = 240;
 
+/// Commands that are read in one step's command line.
+pub const COMMANDS_MAX: usize = 64;
+/// Files that are read off one step.
+pub const FILES_MAX: usize = 16;
+/// Longest description of a kind of action, in characters.
+pub const SHAPE_CHARS_MAX: usize = 200;
+
 /// Attempts at a background job before it becomes a dead letter.
 pub const JOB_ATTEMPTS_MAX: u32 = 5;
 /// How often a use case repeats when another process changed the episode under it.

@@ -1,0 +1,457 @@
+//! The command lines in the steps of an episode, read by their structure: what a step ran, whether that was a test, a
+//! build or a commit, which files it names, and what kind of action it was.
+
+mod check;
+mod json;
+mod shell;
+mod wrapper;
+
+pub use check::Check;
+
+use std::collections::BTreeSet;
+
+use crate::episode::{NewStep, Step};
+use crate::limits::{COMMANDS_MAX, FILES_MAX, NAME_BYTES_MAX, SHAPE_CHARS_MAX};
+use check::{best, check_of, has_subcommands, is_commit, is_known};
+use json::Value;
+use shell::{Simple, Word, split};
+use wrapper::{after_options, unwrap};
+
+/// One command that a step ran, without what wraps it (`sudo`, `timeout 60`, `uv run`, `python -m`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program's name without its directory: `pytest`, `cargo`, `gradlew`, `python` for any version of it.
+    pub program: String,
+    /// What the program is told to do, where its first word says so: `test`, `run build`, `pr create`.
+    pub subcommand: Option<String>,
+    /// The words after the program, quotes taken away.
+    pub words: Vec<String>,
+    /// Whether the program was named by its place, as a script of the project is.
+    by_path: bool,
+}
+
+impl Command {
+    fn new(program: String, by_path: bool, words: Vec<String>) -> Self {
+        let subcommand = subcommand(&program, &words);
+        Self { program, subcommand, words, by_path }
+    }
+}
+
+/// Tools that run the command line they are given, in lower case and with `_` for `-`.
+const SHELL_TOOLS: &[&str] = &[
+    "bash",
+    "sh",
+    "zsh",
+    "shell",
+    "terminal",
+    "console",
+    "command",
+    "cmd",
+    "exec",
+    "execute",
+    "run",
+    "run_command",
+    "execute_command",
+    "exec_command",
+    "shell_command",
+    "run_shell_command",
+    "run_terminal_cmd",
+    "local_shell",
+    "run_terminal_command",
+    "execute_bash",
+    "run_bash",
+    "bash_tool",
+    "run_in_terminal",
+    "execute_shell_command",
+    "runcommand",
+    "executecommand",
+    "runinterminal",
+    "shell_exec",
+    "desktop_commander",
+    "start_process",
+];
+/// Tools, or what stands before the dot in their names, that are a kind of command line, such as `test.run`.
+const LINE_KINDS: &[&str] = &["test", "script", "file", "build", "shell", "command"];
+/// Programs that are often the name of a tool, beside those of [`check`].
+const PROGRAMS: &[&str] = &[
+    "cat", "nl", "head", "tail", "ls", "find", "grep", "rg", "sed", "awk", "python", "node", "ruby", "php",
+    "perl", "rm", "cp", "mv", "mkdir", "touch", "chmod", "ln", "echo", "printf", "which", "diff", "patch",
+    "sort", "uniq", "wc", "curl", "wget", "tar", "unzip", "ps", "kill", "env", "tree", "xargs", "ssh", "jq",
+    "sqlite3", "psql", "pylint", "flake8", "ruff", "black", "eslint", "prettier", "bash", "sh",
+];
+/// What may stand behind the program in the name of a tool: `gradle_build`, `git.diff`.
+const SUBCOMMANDS: &[&str] = &[
+    "test", "tests", "build", "check", "clippy", "commit", "push", "run", "install", "lint", "vet",
+    "compile", "package", "verify", "assemble", "diff", "status", "log", "checkout", "add", "fmt", "pull",
+    "clone",
+];
+/// Names of arguments that hold a command line, the first that is there counts.
+const LINE_KEYS: &[&str] = &["command", "cmd", "script", "commandline", "command_line"];
+/// Names of arguments that hold the path of a file.
+const FILE_KEYS: &[&str] = &["file_path", "path", "filename", "file"];
+/// How deep `bash -c "bash -c …"` is followed.
+const NESTED_MAX: usize = 3;
+
+/// The commands that the step ran, in order, at most [`COMMANDS_MAX`]; none if it is no command line.
+pub fn commands(call: &NewStep) -> Vec<Command> {
+    line(call).map(|line| simple(&line)).unwrap_or_default().iter().map(Run::command).collect()
+}
+
+/// What the step checked, if anything: tests before builds. It passed if the step has no error.
+pub fn checks(call: &NewStep) -> Option<Check> {
+    let by_name = match tool_name(call).to_lowercase().replace(['-', '.'], "_").as_str() {
+        "test_run" | "run_tests" | "runtests" | "run_test" | "execute_tests" => Some(Check::Test),
+        "build_run" | "run_build" | "build_project" => Some(Check::Build),
+        _ => None,
+    };
+    by_name.or_else(|| best(commands(call).iter().map(check_of)))
+}
+
+/// Whether the step handed work over: `git commit`, `git push`, `gh pr create`, `gh pr merge`.
+pub fn commits(call: &NewStep) -> bool {
+    commands(call).iter().any(is_commit)
+}
+
+/// A check among the steps of an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckRun {
+    /// The number of the step.
+    pub step: u32,
+    /// What was checked.
+    pub check: Check,
+    /// Whether it passed.
+    pub passed: bool,
+}
+
+/// All checks among these steps, in order.
+pub fn check_runs(steps: &[Step]) -> Vec<CheckRun> {
+    let run = |step: &Step| {
+        let check = checks(&step.call)?;
+        Some(CheckRun { step: step.number, check, passed: step.call.error().is_none() })
+    };
+    steps.iter().filter_map(run).collect()
+}
+
+/// What kind of action a step is, at two levels: the very same call, and one that differs in its particulars only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ActionKey {
+    /// The whole call with its white space made even, as a hash (64-bit FNV-1a, which is the same in every build).
+    pub exact: u64,
+    /// Of commands the program, the subcommand, the names of its options in order, and its other words, with `*.rs` for
+    /// a file and `#` for what holds a digit or was quoted; of another call the tool and the names of its arguments.
+    pub shape: String,
+}
+
+impl ActionKey {
+    /// The key of a step; `None` where only the name of a tool was recorded, which tells no call from another.
+    pub fn of(call: &NewStep) -> Option<Self> {
+        let given = call.args.as_deref().or(call.action.as_deref()).filter(|text| !text.trim().is_empty())?;
+        let runs = line(call).map(|line| (simple(&line), line)).filter(|(runs, _)| !runs.is_empty());
+        let (said, mut shape) = match runs {
+            Some((runs, line)) => (line, shape(&runs)),
+            None => {
+                let mut names: Vec<String> =
+                    json::object(given).unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+                names.sort_unstable();
+                names.insert(0, call.tool.clone());
+                (format!("{} {given}", call.tool), names.join(" "))
+            }
+        };
+        if let Some((end, _)) = shape.char_indices().nth(SHAPE_CHARS_MAX) {
+            shape.truncate(end);
+        }
+        Some(Self { exact: fnv_1a(said.split_whitespace()), shape })
+    }
+}
+
+/// The files that the call names, each once, at most [`FILES_MAX`]: words of its commands that look like one, where
+/// its commands are redirected, and the values of `file_path`, `path`, `filename` and `file`.
+pub fn files(call: &NewStep) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    if let Some(line) = line(call) {
+        for Run { program, words, targets, .. } in simple(&line) {
+            // The quoted words of these are patterns.
+            let takes_patterns =
+                matches!(program.as_str(), "sed" | "awk" | "grep" | "rg" | "perl" | "echo" | "printf");
+            let words = words.into_iter().filter(|word| program != "cd" && !(takes_patterns && word.quoted));
+            found.extend(words.map(|word| word.text).chain(targets).filter_map(|word| path(&word)));
+        }
+    } else if let Some(args) = &call.args {
+        match json::object(args) {
+            Some(entries) => {
+                let named = entries.into_iter().filter(|(name, _)| FILE_KEYS.contains(&name.as_str()));
+                found.extend(named.filter_map(|(_, value)| match value {
+                    Value::Text(text) if !text.is_empty() && text.len() <= NAME_BYTES_MAX => Some(text),
+                    _ => None,
+                }));
+            }
+            None => found.extend(path(args.trim())),
+        }
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|file| seen.insert(file.clone()));
+    found.truncate(FILES_MAX);
+    found
+}
+
+/// A command as it was run, with what its words were.
+struct Run {
+    program: String,
+    by_path: bool,
+    words: Vec<Word>,
+    targets: Vec<String>,
+}
+
+impl Run {
+    fn command(&self) -> Command {
+        let words = self.words.iter().map(|word| word.text.clone()).collect();
+        Command::new(self.program.clone(), self.by_path, words)
+    }
+}
+
+/// The commands of a line, at most [`COMMANDS_MAX`].
+fn simple(line: &str) -> Vec<Run> {
+    let mut runs = Vec::new();
+    collect(line, 0, &mut runs);
+    runs.truncate(COMMANDS_MAX);
+    runs
+}
+
+fn collect(line: &str, depth: usize, runs: &mut Vec<Run>) {
+    for Simple { words, targets } in split(line) {
+        let Some((first, rest)) = unwrap(&words).split_first() else { continue };
+        let program = program_name(&first.text);
+        if depth < NESTED_MAX
+            && let Some(inner) = shell_line(&program, rest)
+        {
+            collect(inner, depth + 1, runs);
+        } else if !program.is_empty() {
+            runs.push(Run { by_path: first.text.contains('/'), program, words: rest.to_vec(), targets });
+        }
+        if runs.len() >= COMMANDS_MAX {
+            return;
+        }
+    }
+}
+
+/// The line that `bash -c` is given.
+fn shell_line<'w>(program: &str, words: &'w [Word]) -> Option<&'w str> {
+    if !matches!(program, "bash" | "sh" | "zsh" | "dash") {
+        return None;
+    }
+    let is_c =
+        |word: &Word| word.text.starts_with('-') && !word.text.starts_with("--") && word.text.contains('c');
+    let place = words.iter().take_while(|word| word.text.starts_with('-')).position(is_c)?;
+    Some(&words.get(place + 1)?.text)
+}
+
+/// The name of a program without its directory, its ending and the version of an interpreter.
+fn program_name(word: &str) -> String {
+    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+    let name = [".exe", ".cmd", ".bat"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if matches!(bare, "python" | "pip" | "pypy") { bare.to_owned() } else { name.to_owned() }
+}
+
+/// Options before the subcommand whose value is a word of its own.
+fn options_with_value(program: &str) -> &'static [&'static str] {
+    match program {
+        "git" => &["-C", "-c", "--git-dir", "--work-tree"],
+        "cargo" => &["--manifest-path", "--config", "-Z", "-C", "--color"],
+        "make" | "gmake" => &["-C", "-f", "-I", "-o", "-l"],
+        "npm" | "pnpm" | "yarn" | "bun" => {
+            &["--prefix", "-C", "--filter", "-F", "--dir", "--cwd", "-w", "--workspace"]
+        }
+        "go" | "just" => &["-C", "-f", "-d", "--justfile"],
+        "docker" | "podman" | "compose" => &["-H", "--context", "-f", "-p", "--file"],
+        "gh" | "glab" => &["-R", "--repo"],
+        "kubectl" | "helm" => &["-n", "--namespace", "--context"],
+        _ => &[],
+    }
+}
+
+/// What the program is told to do, two words where the first only opens a group of them.
+fn subcommand(program: &str, words: &[String]) -> Option<String> {
+    if !has_subcommands(program) {
+        return None;
+    }
+    // A toolchain stands before what it is to do; `make -j` takes a number or none.
+    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let plain: Vec<Word> = words
+        .iter()
+        .filter(|word| !word.starts_with('+') && !is_number(word))
+        .map(|word| Word { text: word.clone(), quoted: false })
+        .collect();
+    let (first, rest) = after_options(&plain, options_with_value(program)).split_first()?;
+    let is_variable = first.text.contains('=');
+    if is_variable && matches!(program, "make" | "gmake") {
+        let words: Vec<String> = rest.iter().map(|word| word.text.clone()).collect();
+        return subcommand(program, &words);
+    }
+    let opens_group = match program {
+        "gh" | "glab" | "aws" | "gcloud" => true,
+        "docker" | "podman" => matches!(first.text.as_str(), "compose" | "buildx" | "image" | "container"),
+        "npm" | "yarn" | "pnpm" | "bun" | "deno" => matches!(first.text.as_str(), "run" | "run-script"),
+        _ => false,
+    };
+    let second = after_options(rest, options_with_value(&first.text)).first().filter(|_| opens_group);
+    let name = if first.text == "run-script" { "run" } else { &first.text };
+    Some(second.map_or_else(|| name.to_owned(), |second| format!("{name} {}", second.text)))
+}
+
+/// The name of the tool without the server or the namespace it comes from.
+fn tool_name(call: &NewStep) -> &str {
+    let name = call.tool.trim();
+    let name = name.rsplit("__").next().unwrap_or(name);
+    name.strip_prefix("functions.").unwrap_or(name)
+}
+
+fn is_program(name: &str) -> bool {
+    PROGRAMS.contains(&name) || is_known(name)
+}
+
+/// The command line of a step, if it has one.
+fn line(call: &NewStep) -> Option<String> {
+    let name = tool_name(call);
+    let plain = name.to_lowercase().replace('-', "_");
+    let given = given(call);
+    if SHELL_TOOLS.contains(&plain.as_str()) {
+        return given.filter(|line| !line.trim().is_empty());
+    }
+    if is_program(&program_name(name)) && !name.contains(' ') {
+        return Some(completed(&program_name(name), None, given));
+    }
+    if name.contains(' ') {
+        // The tool's name is itself the line.
+        let starts = name.split(' ').next().is_some_and(|first| is_program(&program_name(first)));
+        return starts.then(|| given.map_or_else(|| name.to_owned(), |args| format!("{name} {args}")));
+    }
+    if let Some((program, subcommand)) = name.split_once(['.', '_', ':'])
+        && has_subcommands(program)
+        && SUBCOMMANDS.contains(&subcommand)
+    {
+        return Some(completed(program, Some(subcommand), given));
+    }
+    let kind = name.split('.').next().unwrap_or(name);
+    let line = given.filter(|_| LINE_KINDS.contains(&kind) || is_program(kind))?;
+    let first = simple(&line).into_iter().next()?;
+    (first.by_path || is_program(&first.program)).then_some(line)
+}
+
+/// What a step was given as text: the command among its arguments, its arguments where they are no JSON, or, where
+/// there are none, what it set out to do if that begins with a program.
+fn given(call: &NewStep) -> Option<String> {
+    let Some(args) = call.args.as_deref().map(str::trim).filter(|args| !args.is_empty()) else {
+        let action = call.action.as_deref()?.trim();
+        let first = simple(action).into_iter().next()?;
+        return is_program(&first.program).then(|| action.to_owned());
+    };
+    if let Some(mut entries) = json::object(args) {
+        let place = LINE_KEYS.iter().find_map(|key| entries.iter().position(|(name, _)| name == key))?;
+        return match entries.swap_remove(place).1 {
+            Value::Text(text) => Some(text),
+            Value::Words(words) => Some(quote(&words)),
+            Value::Other => None,
+        };
+    }
+    Some(json::words(args).map_or_else(|| args.to_owned(), |words| quote(&words)))
+}
+
+/// The line of a tool that is itself a program: what it was given, after the program unless that is in it.
+fn completed(program: &str, subcommand: Option<&str>, given: Option<String>) -> String {
+    let start = subcommand.map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
+    let Some(given) = given else { return start };
+    let runs = simple(&given);
+    let names_it = runs.iter().any(|run| run.program == program);
+    let names_another = !has_subcommands(program)
+        && runs
+            .first()
+            .is_some_and(|first| PROGRAMS.contains(&first.program.as_str()) && !first.program.contains('.'));
+    if names_it || names_another { given } else { format!("{start} {given}") }
+}
+
+/// Words as a line that a shell takes apart into the same words.
+fn quote(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// The word as the path of a file, if it looks like one: it has a directory or an ending of up to five letters, and is
+/// no address, option, pattern or expression. A test or a line named in the file is left out.
+fn path(word: &str) -> Option<String> {
+    if word.contains("://")
+        || word.starts_with('-')
+        || word.len() > NAME_BYTES_MAX
+        || word.starts_with("/dev/")
+    {
+        return None;
+    }
+    let word = word.split("::").next().unwrap_or(word);
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':').unwrap_or(word);
+    let is_plain = |c: char| c.is_alphanumeric() || "_./\\@+-~:,#".contains(c);
+    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+    let has_directory = word.contains('/') && word.chars().any(char::is_alphanumeric);
+    (word.chars().all(is_plain) && (has_directory || extension(name).is_some())).then(|| word.to_owned())
+}
+
+/// The ending of a file's name, without its dot.
+fn extension(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let is_ending = (1..=5).contains(&extension.len())
+        && extension.starts_with(|c: char| c.is_ascii_alphabetic())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_ending && !stem.is_empty()).then_some(extension)
+}
+
+/// The kind of action of these commands; a change of directory is none.
+fn shape(runs: &[Run]) -> String {
+    let shapes = runs.iter().filter(|run| run.program != "cd").map(|run| {
+        let Command { program, subcommand, .. } = run.command();
+        let is_subcommand =
+            |word: &&Word| subcommand.iter().flat_map(|name| name.split(' ')).any(|part| part == word.text);
+        let options: BTreeSet<String> =
+            run.words.iter().filter(|word| word.text.starts_with('-')).map(option_name).collect();
+        let others = run
+            .words
+            .iter()
+            .filter(|word| !word.text.starts_with('-') && !is_subcommand(word))
+            .map(particular);
+        let mut parts: Vec<String> =
+            std::iter::once(program).chain(subcommand.clone()).chain(options).collect();
+        for other in others {
+            if parts.last() != Some(&other) {
+                parts.push(other);
+            }
+        }
+        parts.join(" ")
+    });
+    let mut shapes: Vec<String> = shapes.collect();
+    shapes.dedup();
+    shapes.join(" ; ")
+}
+
+fn option_name(word: &Word) -> String {
+    let name = word.text.split('=').next().unwrap_or_default();
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if bare == "-" { "-#".to_owned() } else { bare.to_owned() }
+}
+
+/// A word without what is particular to it.
+fn particular(word: &Word) -> String {
+    let name = word.text.split("::").next().unwrap_or_default();
+    let name = name.rsplit('/').next().unwrap_or(name);
+    match extension(name) {
+        Some(extension) if path(&word.text).is_some() => format!("*.{extension}"),
+        _ if word.quoted || word.text.chars().any(|c| c.is_ascii_digit()) => "#".to_owned(),
+        _ => word.text.clone(),
+    }
+}
+
+/// Fowler, Noll and Vo's hash 1a of 64 bits over the words, one space between two.
+fn fnv_1a<'a>(words: impl Iterator<Item = &'a str>) -> u64 {
+    let bytes = words.flat_map(|word| word.bytes().chain([b' ']));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests;
