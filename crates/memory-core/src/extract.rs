@@ -1,15 +1,31 @@
 //! Learning from a finished episode: the extractor trait, the registry and the extractors that come with it.
 
+mod attempt;
+mod context;
+mod decision_point;
 mod error_recovery;
+mod pitfall;
 mod tool_sequence;
+mod transition;
 
-pub use error_recovery::{ErrorRecovery, error_class};
+pub use attempt::{Attempt, attempt_keys};
+pub use context::Context;
+pub use decision_point::DecisionPoint;
+pub use error_recovery::{ErrorRecovery, error_class, error_kind};
+pub use pitfall::Pitfall;
 pub use tool_sequence::ToolSequence;
+pub use transition::{Course, Transition};
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::episode::{Episode, Step};
-use crate::pattern::PatternBody;
+use crate::hash::fnv_1a;
+use crate::pattern::{Measure, PatternBody, Tally};
+
+/// The version of what is learned. Whatever was learned by another one is learned anew.
+pub const LEARNING_VERSION: u32 = 1;
 
 /// One observation of a pattern in one episode.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +48,34 @@ pub trait Extractor: Send + Sync {
     fn extract(&self, episode: &Episode) -> Vec<Finding>;
 }
 
+/// Everything that one episode teaches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Teaching {
+    /// Tells its task from others; equal for tasks in the same words.
+    pub family: u64,
+    /// How far its outcome can be relied on, 0..=1.
+    pub reliance: f64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The patterns that it shows, each once.
+    pub findings: Vec<Finding>,
+    /// Which tools followed which, each pair once.
+    pub transitions: Vec<Transition>,
+    /// Which calls were tried and how that went, each once.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Teaching {
+    /// What a finding adds to its pattern. How reliable an outcome is says nothing about a recovery, which the steps show.
+    pub fn observation(&self, finding: &Finding) -> Tally {
+        let reliance = match finding.body.measure() {
+            Measure::Outcome => self.reliance,
+            Measure::Recovery => 1.0,
+        };
+        Tally::one(finding.credit, reliance, self.at)
+    }
+}
+
 /// The extractors in use.
 pub struct Registry {
     extractors: Vec<Box<dyn Extractor>>,
@@ -40,7 +84,13 @@ pub struct Registry {
 impl Default for Registry {
     /// All extractors of this crate.
     fn default() -> Self {
-        Self::new(vec![Box::new(ToolSequence), Box::new(ErrorRecovery)])
+        Self::new(vec![
+            Box::new(ToolSequence),
+            Box::new(DecisionPoint),
+            Box::new(ErrorRecovery),
+            Box::new(Context),
+            Box::new(Pitfall),
+        ])
     }
 }
 
@@ -51,10 +101,49 @@ impl Registry {
     }
 
     /// Runs every extractor. A pattern found more than once becomes one finding whose credit is the mean, so that
-    /// one episode is one observation.
+    /// one episode is one observation. The base of each measure that the episode says something about comes first.
     pub fn extract(&self, episode: &Episode) -> Vec<Finding> {
-        merge(self.extractors.iter().flat_map(|extractor| extractor.extract(episode)))
+        let found = merge(self.extractors.iter().flat_map(|extractor| extractor.extract(episode)));
+        let mut findings = bases(episode, &found);
+        findings.extend(found);
+        findings
     }
+
+    /// Everything that the episode teaches. An episode from the future, as a wrong clock makes them, happened `now`.
+    pub fn study(&self, episode: &Episode, now: Timestamp) -> Teaching {
+        let completion = episode.head.completion.as_ref();
+        Teaching {
+            family: family(&episode.head.brief.task),
+            reliance: completion.map_or(0.0, |_| 1.0),
+            at: episode.head.started_at.min(now),
+            findings: self.extract(episode),
+            transitions: transition::transitions(&episode.steps),
+            attempts: attempt::attempts(&episode.steps),
+        }
+    }
+}
+
+/// What the episode adds to what is usual in its domain.
+fn bases(episode: &Episode, findings: &[Finding]) -> Vec<Finding> {
+    let base = |measure, credit| Finding { body: PatternBody::Base { measure }, credit, detail: None };
+    let outcome = episode.head.outcome().and_then(|outcome| outcome.credit());
+    let mut bases: Vec<Finding> = outcome.map(|credit| base(Measure::Outcome, credit)).into_iter().collect();
+    let recoveries: Vec<f64> = findings
+        .iter()
+        .filter(|finding| finding.body.measure() == Measure::Recovery)
+        .map(|finding| finding.credit)
+        .collect();
+    if !recoveries.is_empty() {
+        let mean = recoveries.iter().sum::<f64>() / recoveries.len() as f64;
+        bases.push(base(Measure::Recovery, mean));
+    }
+    bases
+}
+
+/// Tells a task from others, whatever its punctuation and its spaces: 64 bits of a hash of its words.
+pub fn family(task: &str) -> u64 {
+    let words = task.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    fnv_1a(words.flat_map(|word| word.to_lowercase().into_bytes().into_iter().chain([b' '])))
 }
 
 /// One finding for each pattern, in order of first appearance; the credit is the mean, the detail that of the
@@ -80,6 +169,17 @@ fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         }
     }
     merged.into_iter().map(|(finding, sum, times)| Finding { credit: sum / times, ..finding }).collect()
+}
+
+/// A finding for each of these patterns, all with the credit of the episode's outcome; none if it was abandoned or nobody
+/// knows how it ended.
+fn by_outcome(episode: &Episode, bodies: impl IntoIterator<Item = PatternBody>) -> Vec<Finding> {
+    let Some(credit) = episode.head.outcome().and_then(|outcome| outcome.credit()) else {
+        return Vec::new();
+    };
+    let mut findings = merge(bodies.into_iter().map(|body| Finding { body, credit, detail: None }));
+    findings.truncate(crate::limits::FINDINGS_MAX);
+    findings
 }
 
 /// The tools of these steps in order, repeats of one tool counted once.

@@ -1,4 +1,4 @@
-//! Identifiers. All are UUIDv7, so they sort by the time at which they were made.
+//! Identifiers. All are UUIDv7, so that they sort by the time at which they were made, but for those of patterns.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

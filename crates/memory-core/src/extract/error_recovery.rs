@@ -5,6 +5,9 @@ use crate::episode::{Episode, Step};
 use crate::limits::{DETAIL_CHARS_MAX, ERROR_CLASS_CHARS_MAX, FINDINGS_MAX, RECOVERY_STEPS_MAX};
 use crate::pattern::PatternBody;
 
+/// Words of an error that names no exception that tell its kind.
+const ERROR_KIND_WORDS: usize = 3;
+
 /// Looks at every failed step and at the next call of the same tool within [`RECOVERY_STEPS_MAX`] steps. What was
 /// done in between, and that call, is the attempt to recover; it worked if the call succeeded. What the steps show
 /// counts whatever became of the episode, so this extractor needs no outcome.
@@ -71,6 +74,21 @@ pub fn error_class(error: &str) -> String {
     class
 }
 
+/// What kind of error it is, in one or a few words: the name of an exception where it names one (the last word of its kind
+/// that stands before a colon or at the end of a line), else the first three words of its [class](error_class).
+pub fn error_kind(error: &str) -> String {
+    let class = error_class(error);
+    let is_exception = |word: &&str| {
+        let starts = word.chars().next().is_some_and(char::is_uppercase);
+        starts && ["Error", "Exception", "Warning"].iter().any(|end| word.ends_with(end) && word.len() > end.len())
+    };
+    let mut words = class.split(|c: char| !c.is_alphanumeric() && c != '_');
+    match words.find(is_exception) {
+        Some(name) => name.to_owned(),
+        None => class.split_whitespace().take(ERROR_KIND_WORDS).collect::<Vec<_>>().join(" "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +98,7 @@ mod tests {
         let found = ErrorRecovery.extract(&completed(steps, None));
         let recovery = |body| match body {
             PatternBody::ErrorRecovery { recovery, .. } => recovery,
-            PatternBody::ToolSequence { .. } => unreachable!("the extractor finds recoveries only"),
+            other => unreachable!("{other:?} is no recovery"),
         };
         found.into_iter().map(|finding| (recovery(finding.body), finding.credit)).collect()
     }
@@ -105,5 +123,12 @@ mod tests {
         let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3\nKeyError: 'name'\n";
         assert_eq!(error_class(traceback), "KeyError: 'name'");
         assert_eq!(error_class(""), "unknown error");
+    }
+
+    #[test]
+    fn the_kind_of_an_error_is_its_exception_or_its_first_words() {
+        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3\njson.JSONDecodeError: bad\n";
+        assert_eq!(error_kind(traceback), "JSONDecodeError");
+        assert_eq!(error_kind("Error: user 17 not found in the table"), "Error: user #");
     }
 }
