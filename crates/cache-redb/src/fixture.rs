@@ -8,16 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 pub(crate) use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
-use memory_core::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Scope, Step, StepResult};
+use memory_core::episode::{Brief, Episode, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::NewJob;
+use memory_core::memory::NewEnding;
 use memory_core::port::{
     Appended, Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source,
     StepInsertion, StoreError,
 };
-use memory_core::reflection::Reflection;
 use memory_core::retrieve::Found;
-use memory_core::reward::Reward;
 use uuid::Uuid;
 
 use crate::Cache;
@@ -67,14 +66,7 @@ impl Bench {
     }
 
     pub(crate) fn complete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
-        let completion = Completion {
-            outcome: None,
-            summary: None,
-            artifacts: Vec::new(),
-            reward: Reward::compute(None, None, []),
-            reflection: Reflection::on(&[]),
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let completion = NewEnding::default().conclude(&[], Timestamp::UNIX_EPOCH);
         let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
         let completion = CompletionInsertion { revision: 1, completion, job };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))

@@ -11,7 +11,7 @@ pub use check::Check;
 use std::collections::BTreeSet;
 
 use crate::episode::{NewStep, Step};
-use crate::limits::{COMMANDS_MAX, FILES_MAX, NAME_BYTES_MAX, SHAPE_CHARS_MAX};
+use crate::limits::{COMMANDS_MAX, FILES_MAX, LABEL_CHARS_MAX, NAME_BYTES_MAX, SHAPE_CHARS_MAX};
 use check::{best, check_of, has_subcommands, is_commit, is_known};
 use json::Value;
 use shell::{Simple, Word, split};
@@ -85,6 +85,34 @@ const SUBCOMMANDS: &[&str] = &[
     "compile", "package", "verify", "assemble", "diff", "status", "log", "checkout", "add", "fmt", "pull",
     "clone",
 ];
+/// Tools that change a file, in lower case and with `_` for `-` and `.`.
+const EDITORS: &[&str] = &[
+    "edit",
+    "write",
+    "multiedit",
+    "multi_edit",
+    "notebookedit",
+    "edit_file",
+    "write_file",
+    "create_file",
+    "file_write",
+    "file_edit",
+    "sed_edit",
+    "write_to_file",
+    "replace_in_file",
+    "insert_content",
+    "search_and_replace",
+    "apply_diff",
+    "apply_patch",
+    "str_replace",
+    "str_replace_editor",
+    "str_replace_based_edit_tool",
+    "replace_string_in_file",
+    "insert_edit_into_file",
+    "replace",
+    "search_replace",
+    "patch",
+];
 /// Names of arguments that hold a command line, the first that is there counts.
 const LINE_KEYS: &[&str] = &["command", "cmd", "script", "commandline", "command_line"];
 /// Names of arguments that hold the path of a file.
@@ -123,13 +151,66 @@ pub struct CheckRun {
     pub passed: bool,
 }
 
-/// All checks among these steps, in order.
+/// All checks among these steps, in order. One whose program was not there checked nothing.
 pub fn check_runs(steps: &[Step]) -> Vec<CheckRun> {
     let run = |step: &Step| {
-        let check = checks(&step.call)?;
+        let check = checks(&step.call).filter(|_| !is_missing(&step.call))?;
         Some(CheckRun { step: step.number, check, passed: step.call.error().is_none() })
     };
     steps.iter().filter_map(run).collect()
+}
+
+/// Whether the step failed because one of its programs is not installed, in the words of shells and of Python.
+fn is_missing(call: &NewStep) -> bool {
+    let Some(error) = call.error() else { return false };
+    commands(call).iter().any(|Command { program, .. }| {
+        let told = [": command not found", ": not found", ": No such file or directory"];
+        told.iter().any(|told| error.contains(&format!("{program}{told}")))
+            || error.contains(&format!("No module named {program}"))
+    })
+}
+
+/// What to call the step: in a shell the command that checks, or else the first that does something; any other tool by
+/// its name.
+pub fn label(call: &NewStep) -> String {
+    let is_shell = SHELL_TOOLS.contains(&tool_name(call).to_lowercase().replace('-', "_").as_str());
+    let ran = if is_shell { commands(call) } else { Vec::new() };
+    let check = best(ran.iter().map(check_of));
+    let telling = |command: &&Command| match check {
+        Some(_) => check_of(command) == check,
+        None => !matches!(command.program.as_str(), "cd" | "echo" | "export" | "source" | "set" | "mkdir"),
+    };
+    let Some(Command { program, subcommand, .. }) = ran.iter().find(telling).or(ran.first()) else {
+        return call.tool.clone();
+    };
+    let label = subcommand.as_ref().map_or_else(|| program.clone(), |name| format!("{program} {name}"));
+    label.chars().take(LABEL_CHARS_MAX).collect()
+}
+
+/// Whether the step changed a file of the work: an editing tool, `sed -i`, a patch, text put into a file. What goes to
+/// `/tmp` is no part of the work.
+pub fn edits(call: &NewStep) -> bool {
+    let name = tool_name(call).to_lowercase().replace(['-', '.'], "_");
+    if EDITORS.contains(&name.as_str()) {
+        // Some editors show files too.
+        let does = call.args.as_deref().and_then(json::object).into_iter().flatten();
+        return !does
+            .into_iter()
+            .any(|(name, value)| name == "command" && value == Value::Text("view".into()));
+    }
+    let runs = line(call).map(|line| simple(&line)).unwrap_or_default();
+    runs.iter().any(|Run { program, words, targets, .. }| match program.as_str() {
+        "sed" | "perl" => words.iter().any(|word| word.text.starts_with("-i") || word.text == "--in-place"),
+        "git" => words.first().is_some_and(|word| matches!(word.text.as_str(), "apply" | "am")),
+        "patch" | "apply_patch" => true,
+        "cat" | "echo" | "printf" => targets.iter().any(|file| is_kept(file)),
+        "tee" => words.iter().any(|word| !word.text.starts_with('-') && is_kept(&word.text)),
+        _ => false,
+    })
+}
+
+fn is_kept(file: &str) -> bool {
+    !["/tmp/", "/dev/"].iter().any(|place| file.starts_with(place))
 }
 
 /// What kind of action a step is, at two levels: the very same call, and one that differs in its particulars only.

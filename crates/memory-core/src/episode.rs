@@ -79,6 +79,66 @@ impl std::str::FromStr for Outcome {
     }
 }
 
+/// What an outcome rests on: how anybody knows that the episode ended so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Basis {
+    /// The last test run among the steps says the same.
+    Tests,
+    /// The last build says the same.
+    Build,
+    /// The last command's exit code says the same.
+    ExitCode,
+    /// The work was handed over: committed, pushed, or a pull request made of it.
+    Commit,
+    /// The user said so.
+    User,
+    /// The agent says so, and nothing else does.
+    #[default]
+    Claim,
+}
+
+impl Basis {
+    /// All bases, in the order of the enumeration.
+    pub const ALL: [Self; 6] =
+        [Self::Tests, Self::Build, Self::ExitCode, Self::Commit, Self::User, Self::Claim];
+    /// Share of its weight that an outcome keeps which the record contradicts: either may be wrong.
+    const DISPUTED: f64 = 0.5;
+
+    /// The name used on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tests => "tests",
+            Self::Build => "build",
+            Self::ExitCode => "exit_code",
+            Self::Commit => "commit",
+            Self::User => "user",
+            Self::Claim => "claim",
+        }
+    }
+
+    /// How much the outcome counts as evidence, 0 to 1: how likely it is that the task really ended so. A judgement in
+    /// round numbers, not a measurement. Tests and the user decide whether a task is done. A build says that the code
+    /// holds together and not that it does what was asked; what was committed was found good enough to keep. The exit
+    /// code of some last command says little about the task. An agent's own word is mostly true, and errs towards
+    /// success. The steps between them are small, so that many weak outcomes outweigh one strong one.
+    pub fn weight(self, disputed: bool) -> f64 {
+        let weight = match self {
+            Self::Tests | Self::User => 1.0,
+            Self::Build | Self::Commit => 0.9,
+            Self::ExitCode => 0.85,
+            Self::Claim => 0.8,
+        };
+        if disputed { weight * Self::DISPUTED } else { weight }
+    }
+}
+
+impl std::str::FromStr for Basis {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|basis| basis.name() == text).ok_or(())
+    }
+}
+
 /// How one step went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepResult {
@@ -136,6 +196,10 @@ impl NewStep {
 pub struct Completion {
     /// How it ended; `None` for an imported run whose result nobody recorded.
     pub outcome: Option<Outcome>,
+    /// What the outcome rests on.
+    pub basis: Basis,
+    /// Whether the record contradicts the outcome: a success whose last test run failed.
+    pub disputed: bool,
     /// The agent's own account.
     pub summary: Option<String>,
     /// What it produced: files, pull requests, links.
@@ -187,6 +251,7 @@ pub struct Episode {
 #[cfg(test)]
 pub(crate) mod fixture {
     use super::*;
+    use crate::memory::NewEnding;
 
     fn call(tool: &str, result: StepResult) -> NewStep {
         NewStep {
@@ -215,14 +280,8 @@ pub(crate) mod fixture {
 
     pub(crate) fn completed(calls: Vec<NewStep>, outcome: Option<Outcome>) -> Episode {
         let steps = steps(calls);
-        let completion = Completion {
-            outcome,
-            summary: None,
-            artifacts: Vec::new(),
-            reward: Reward::compute(None, outcome, steps.iter().map(|step| &step.call)),
-            reflection: Reflection::on(&steps),
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let ending = NewEnding { outcome, ..NewEnding::default() };
+        let completion = ending.conclude(&steps, Timestamp::UNIX_EPOCH);
         let head = EpisodeHead {
             id: EpisodeId(uuid::Uuid::nil()),
             external_id: None,

@@ -61,6 +61,17 @@ pub const ADVISERS_MAX: usize = 20;
 /// Steps, pitfalls and recoveries in one piece of advice, each.
 pub const ADVICE_ITEMS_MAX: usize = 5;
 
+/// Similar successes from whose steps it can be told how many a task usually takes.
+pub const PEERS_MIN: usize = 3;
+/// Statements of each kind in a reflection.
+pub const STATEMENTS_MAX: usize = 5;
+/// Steps that one statement points at.
+pub const STATEMENT_STEPS_MAX: usize = 5;
+/// Longest quotation in a statement, in characters.
+pub const QUOTATION_CHARS_MAX: usize = 80;
+/// Longest reflection in words, in characters.
+pub const REFLECTION_CHARS_MAX: usize = 600;
+
 /// Patterns that one extractor may find in one episode.
 pub const FINDINGS_MAX: usize = 96;
 /// Longest tool sequence that counts as one pattern, in tools.
@@ -76,6 +87,8 @@ pub const DETAIL_CHARS_MAX: usize = 240;
 pub const COMMANDS_MAX: usize = 64;
 /// Files that are read off one step.
 pub const FILES_MAX: usize = 16;
+/// Longest name of what a shell ran, in characters.
+pub const LABEL_CHARS_MAX: usize = 48;
 /// Longest description of a kind of action, in characters.
 pub const SHAPE_CHARS_MAX: usize = 200;
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
+use crate::basis::Record;
+use crate::episode::{Basis, Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
-use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, SELECTED_MIN, SIMILAR_MAX};
+use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, PEERS_MIN, SELECTED_MIN, SIMILAR_MAX};
 use crate::note::{Layer, Note};
 use crate::port::{
     AnswerKey, Appended, CompletionInsertion, Inserted, Insertion, Ports, StepInsertion, StoreError,
@@ -50,6 +51,26 @@ pub struct NewEnding {
     pub reward: Option<f64>,
     /// What was produced.
     pub artifacts: Vec<String>,
+    /// What the caller says that the outcome rests on.
+    pub basis: Option<Basis>,
+}
+
+impl NewEnding {
+    /// The completion of an episode with these steps. How it compares to others is not known here.
+    pub fn conclude(self, steps: &[Step], at: Timestamp) -> Completion {
+        let Self { outcome, summary, reward, artifacts, basis } = self;
+        let record = Record::of(steps, &artifacts);
+        Completion {
+            outcome,
+            basis: record.basis(outcome, basis),
+            disputed: record.disputes(outcome),
+            summary,
+            artifacts,
+            reward: Reward::compute(reward, outcome, steps),
+            reflection: Reflection::on(steps),
+            at,
+        }
+    }
 }
 
 /// A note as its caller gives it.
@@ -115,10 +136,15 @@ impl Memory {
     /// # Errors
     /// [`Error::Invalid`] for bad input, [`Error::Store`] if it could not be stored; then nothing was.
     pub async fn create(&self, new: NewEpisode) -> Result<Created, Error> {
-        let insertion = self.prepare(new, LIVE_WEIGHT)?;
+        let mut insertion = self.prepare(new, LIVE_WEIGHT)?;
+        let placed = self.like(&insertion.episode.head).await?;
+        if let Some(completion) = &mut insertion.episode.head.completion {
+            let peers = self.peers(&placed, None).await?;
+            completion.reward.compare(&peers, insertion.episode.steps.len());
+        }
         let head = insertion.episode.head.clone();
         let job = insertion.job.map(|job| job.id);
-        let similar = self.similar(&head).await?;
+        let similar = self.choose(placed, SIMILAR_MAX).await?.hits;
         let inserted = self.ports.episodes.insert(vec![insertion]).await?;
         if let Some(Inserted::Existing(id)) = inserted.into_iter().next() {
             let head = self.head(id).await?;
@@ -131,7 +157,8 @@ impl Memory {
     }
 
     /// Stores finished or open episodes in one transaction, skipping those whose external id is taken. The bad ones
-    /// are reported one by one, in the order given; they do not keep the others from being stored.
+    /// are reported one by one, in the order given; they do not keep the others from being stored. Their rewards are
+    /// computed without a comparison to similar episodes: it would depend on the order in which they come.
     ///
     /// # Errors
     /// [`Error::Store`] if the batch could not be stored; then none of it was.
@@ -193,7 +220,13 @@ impl Memory {
             if episode.head.completion.is_some() {
                 return Err(Error::AlreadyCompleted(id));
             }
-            let completion = conclude(ending.clone(), &episode.steps, self.ports.source.now());
+            let mut completion = ending.clone().conclude(&episode.steps, self.ports.source.now());
+            if completion.outcome.is_some() {
+                // What cannot be searched for is not known; the episode ends all the same.
+                let placed = self.like(&episode.head).await.unwrap_or_default();
+                let peers = self.peers(&placed, Some(id)).await.unwrap_or_default();
+                completion.reward.compare(&peers, episode.steps.len());
+            }
             let job = self.new_job(LIVE_WEIGHT);
             let insertion =
                 CompletionInsertion { revision: episode.head.revision, completion: completion.clone(), job };
@@ -345,10 +378,22 @@ impl Memory {
         Ok(compose(&heads, &lessons))
     }
 
-    async fn similar(&self, head: &EpisodeHead) -> Result<Vec<Hit>, Error> {
+    /// Episodes like this one, the most similar first.
+    async fn like(&self, head: &EpisodeHead) -> Result<Vec<Placed>, Error> {
         let filter = Filter { kinds: vec![Kind::Episode], ..Filter::default() };
-        let (placed, _) = self.search(&head.brief.task, filter, None).await?;
-        Ok(self.choose(placed, SIMILAR_MAX).await?.hits)
+        Ok(self.search(&head.brief.task, filter, None).await?.0)
+    }
+
+    /// How many steps the successes took that are similar enough to learn from.
+    async fn peers(&self, placed: &[Placed], but: Option<EpisodeId>) -> Result<Vec<u32>, Error> {
+        let mut similar = crate::retrieve::advisers(placed);
+        similar.retain(|id| Some(*id) != but);
+        if similar.len() < PEERS_MIN {
+            return Ok(Vec::new());
+        }
+        let heads = self.ports.episodes.heads(&similar).await?;
+        let successes = heads.iter().filter(|head| head.outcome() == Some(Outcome::Success));
+        Ok(successes.map(|head| head.step_count).filter(|steps| *steps > 0).collect())
     }
 
     async fn head(&self, id: EpisodeId) -> Result<EpisodeHead, Error> {
@@ -371,7 +416,7 @@ impl Memory {
         let now = self.ports.source.now();
         let numbered = steps.into_iter().zip(1..).map(|(call, number)| Step { number, at: now, call });
         let steps: Vec<Step> = numbered.collect();
-        let completion = ending.map(|ending| conclude(ending, &steps, now));
+        let completion = ending.map(|ending| ending.conclude(&steps, now));
         let head = EpisodeHead {
             id: EpisodeId(self.ports.source.id()),
             external_id,
@@ -412,18 +457,6 @@ impl Item {
             Self::Pattern(pattern) => Found::Pattern(pattern.id),
             Self::Note(note) => Found::Note(note.id),
         }
-    }
-}
-
-fn conclude(ending: NewEnding, steps: &[Step], at: Timestamp) -> Completion {
-    let NewEnding { outcome, summary, reward, artifacts } = ending;
-    Completion {
-        outcome,
-        summary,
-        artifacts,
-        reward: Reward::compute(reward, outcome, steps.iter().map(|step| &step.call)),
-        reflection: Reflection::on(steps),
-        at,
     }
 }
 

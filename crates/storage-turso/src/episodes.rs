@@ -186,7 +186,7 @@ fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Resu
 fn store_completion(link: &Link, key: i64, completion: &Completion) -> Result<(), StoreError> {
     link.execute(
         "UPDATE episode SET completed_at = ?2, outcome = ?3, summary = ?4, artifacts = ?5, reward = ?6,
-             reflection = ?7 WHERE key = ?1",
+             reflection = ?7, basis = ?8, disputed = ?9 WHERE key = ?1",
         params![
             key,
             completion.at.as_microsecond(),
@@ -194,7 +194,9 @@ fn store_completion(link: &Link, key: i64, completion: &Completion) -> Result<()
             completion.summary.as_deref(),
             json(&completion.artifacts),
             json(&completion.reward),
-            json(&completion.reflection)
+            json(&completion.reflection),
+            completion.basis.name(),
+            i64::from(completion.disputed)
         ],
     )?;
     Ok(())

@@ -11,6 +11,7 @@ use crate::link::Link;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_initial.sql"),
     include_str!("../../../migrations/0002_recall.sql"),
+    include_str!("../../../migrations/0003_basis.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
@@ -60,8 +61,9 @@ mod tests {
     use std::path::Path;
 
     use jiff::Timestamp;
-    use memory_core::episode::Outcome;
-    use memory_core::port::{ChangeLog, StoreHealth, VectorStore};
+    use memory_core::episode::{Basis, Outcome};
+    use memory_core::id::EpisodeId;
+    use memory_core::port::{ChangeLog, EpisodeStore, StoreHealth, VectorStore};
     use memory_core::retrieve::Kind;
     use memory_core::search::{Corpus, Entry, Standing};
 
@@ -121,10 +123,15 @@ mod tests {
         version_1(&path);
         let store = TursoStore::open(&path).await.unwrap();
         assert_eq!(store.check().await, Ok(vec![]));
-        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 2);
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 3);
         assert_eq!(store.standing().await, Ok(Standing { seq: 2, space: None }));
         assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 2);
         assert_eq!(store.spaces().await, Ok(vec![]));
+        let id = EpisodeId(EPISODE.parse().unwrap());
+        let completion = store.heads(&[id]).await.unwrap().remove(0).completion.unwrap();
+        assert_eq!((completion.basis, completion.disputed), (Basis::Claim, false));
+        assert_eq!((completion.reward.total, completion.reward.computed), (Some(1.0), None));
+        assert_eq!(completion.reflection.text(), "Path: hammer.");
         let entries = store.page(None, 100, None).await.unwrap();
         let kinds: Vec<Kind> = entries.iter().map(|entry| kind_and_id(entry.found).0).collect();
         let [episode, pattern, notes @ ..] = entries.as_slice() else { panic!("{entries:?}") };

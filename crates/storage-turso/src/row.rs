@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use libsql::{Row, Value};
-use memory_core::episode::{Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
+use memory_core::episode::{Basis, Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::note::{Layer, Note};
 use memory_core::pattern::{Pattern, PatternBody, Tally};
@@ -105,6 +105,12 @@ impl<'r> Columns<'r> {
         }
     }
 
+    /// Nobody asked what the outcomes of old episodes rest on.
+    fn basis(&mut self) -> Read<Basis> {
+        let Some(name) = self.optional_text()? else { return Ok(Basis::Claim) };
+        name.parse().map_err(|()| conversion(format!("unknown basis {name}")))
+    }
+
     fn scope(&mut self) -> Read<Scope> {
         Ok(Scope { domain: self.optional_text()?, project: self.optional_text()? })
     }
@@ -126,7 +132,7 @@ fn conversion(message: String) -> libsql::Error {
 macro_rules! head_columns {
     () => {
         "id, external_id, task, domain, project, task_type, tags, context, started_at, revision, step_count, \
-         completed_at, outcome, summary, artifacts, reward, reflection"
+         completed_at, outcome, summary, artifacts, reward, reflection, basis, disputed"
     };
 }
 pub(crate) use head_columns;
@@ -162,6 +168,8 @@ fn completion(columns: &mut Columns<'_>) -> Read<Option<Completion>> {
         artifacts: columns.json()?,
         reward: columns.json()?,
         reflection: columns.json()?,
+        basis: columns.basis()?,
+        disputed: columns.optional_integer()?.unwrap_or(0) != 0,
     }))
 }
 

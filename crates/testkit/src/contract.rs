@@ -45,6 +45,7 @@ macro_rules! contract {
                 a_step_is_refused_by_an_unknown_and_by_a_completed_episode
                 steps_added_at_once_get_numbers_of_their_own
                 a_completion_comes_back_with_every_field
+                what_an_outcome_rests_on_comes_back
                 completing_from_a_stale_revision_is_a_conflict
                 an_episode_is_completed_once
                 heads_come_in_the_order_asked_for

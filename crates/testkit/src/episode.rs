@@ -2,17 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use memory_core::episode::{
-    Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step, StepResult,
-};
+use memory_core::episode::{Brief, Episode, EpisodeHead, NewStep, Outcome, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::{LIVE_WEIGHT, NewJob};
 use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::port::{CompletionInsertion, Insertion, Source, StepInsertion};
-use memory_core::reflection::Reflection;
-use memory_core::reward::Reward;
 
 /// A step that succeeded.
 pub fn ok(tool: &str) -> NewStep {
@@ -88,7 +83,7 @@ pub fn insertion(source: &dyn Source, new: NewEpisode) -> Insertion {
     let now = source.now();
     let steps: Vec<Step> =
         steps.into_iter().zip(1..).map(|(call, number)| Step { number, at: now, call }).collect();
-    let completion = ending.map(|ending| conclude(ending, &steps, now));
+    let completion = ending.map(|ending| ending.conclude(&steps, now));
     let job = completion.is_some().then(|| job(source, LIVE_WEIGHT));
     let head = EpisodeHead {
         id: EpisodeId(source.id()),
@@ -115,7 +110,7 @@ pub fn completion_insertion(
 ) -> CompletionInsertion {
     CompletionInsertion {
         revision: episode.head.revision,
-        completion: conclude(ending, &episode.steps, source.now()),
+        completion: ending.conclude(&episode.steps, source.now()),
         job: job(source, LIVE_WEIGHT),
     }
 }
@@ -123,18 +118,6 @@ pub fn completion_insertion(
 /// A new job of this weight.
 pub fn job(source: &dyn Source, weight: f64) -> NewJob {
     NewJob { id: JobId(source.id()), weight }
-}
-
-fn conclude(ending: NewEnding, steps: &[Step], at: Timestamp) -> Completion {
-    let NewEnding { outcome, summary, reward, artifacts } = ending;
-    Completion {
-        outcome,
-        summary,
-        artifacts,
-        reward: Reward::compute(reward, outcome, steps.iter().map(|step| &step.call)),
-        reflection: Reflection::on(steps),
-        at,
-    }
 }
 
 /// A note with nothing but its text.

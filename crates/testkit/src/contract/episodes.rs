@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use memory_core::episode::{Brief, Outcome, Scope};
+use memory_core::episode::{Basis, Brief, Outcome, Scope};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
@@ -31,6 +31,7 @@ fn full_ending() -> NewEnding {
         summary: Some("half of it — 半分".into()),
         reward: Some(0.1 + 0.2),
         artifacts: vec!["src/lib.rs".into(), "https://example.com/pr/1?a=b&c='d'".into()],
+        basis: Some(Basis::User),
     }
 }
 
@@ -226,6 +227,22 @@ pub async fn a_completion_comes_back_with_every_field(stores: Stores) {
     episode.head.revision = kept.head.revision;
     assert_eq!(kept, episode);
     assert_eq!(stores.episodes.heads(&[id]).await, Ok(vec![kept.head]));
+}
+
+/// Whatever an outcome rests on, and whether the record contradicts it.
+pub async fn what_an_outcome_rests_on_comes_back(stores: Stores) {
+    let source = TestSource::default();
+    for basis in Basis::ALL {
+        let ending =
+            NewEnding { outcome: Some(Outcome::Success), basis: Some(basis), ..NewEnding::default() };
+        let id = add(&stores, &source, NewEpisode { ending: Some(ending), ..open("a task") }).await;
+        let head = stores.episodes.heads(&[id]).await.expect("a read").remove(0);
+        let completion = head.completion.expect("its end");
+        assert_eq!((completion.basis, completion.disputed), (basis, false));
+    }
+    let id = add(&stores, &source, finished("tested", Outcome::Success, vec![failed("pytest", "no")])).await;
+    let head = stores.episodes.heads(&[id]).await.expect("a read").remove(0);
+    assert!(head.completion.expect("its end").disputed);
 }
 
 /// A completion that was computed before the last step is refused.
