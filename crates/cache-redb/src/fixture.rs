@@ -76,7 +76,7 @@ impl Bench {
             at: Timestamp::UNIX_EPOCH,
         };
         let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
-        let completion = CompletionInsertion { revision: 1, completion, job };
+        let completion = CompletionInsertion { revision: 1, completion, job, citations: None };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
 }

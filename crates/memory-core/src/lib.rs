@@ -5,6 +5,7 @@
 //! clock, a file, the environment or the network: time and ids come in through [`port::Source`], storage
 //! through the other traits of [`port`].
 
+pub mod citation;
 pub mod episode;
 pub mod error;
 pub mod event;

@@ -72,6 +72,17 @@ pub const ERROR_CLASS_CHARS_MAX: usize = 160;
 /// Longest quotation kept as the detail of a piece of evidence, in characters.
 pub const DETAIL_CHARS_MAX: usize = 240;
 
+/// Files and commits that one note or episode cites.
+pub const CITATIONS_MAX: usize = 16;
+/// Words of one note or episode that are looked up to see whether they name a file, or a commit.
+pub const MENTIONS_MAX: usize = 128;
+/// Longest extension by which a word without a `/` is taken for the name of a file, in bytes.
+pub const EXTENSION_BYTES_MAX: usize = 12;
+/// Fewest hexadecimal digits that name a commit.
+pub const COMMIT_DIGITS_MIN: usize = 7;
+/// Most hexadecimal digits that name a commit.
+pub const COMMIT_DIGITS_MAX: usize = 40;
+
 /// Attempts at a background job before it becomes a dead letter.
 pub const JOB_ATTEMPTS_MAX: u32 = 5;
 /// How often a use case repeats when another process changed the episode under it.

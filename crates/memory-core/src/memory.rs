@@ -1,10 +1,13 @@
 //! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
 
+mod citing;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::citation::Mentions;
 use crate::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
@@ -115,7 +118,11 @@ impl Memory {
     /// # Errors
     /// [`Error::Invalid`] for bad input, [`Error::Store`] if it could not be stored; then nothing was.
     pub async fn create(&self, new: NewEpisode) -> Result<Created, Error> {
-        let insertion = self.prepare(new, LIVE_WEIGHT)?;
+        let mut insertion = self.prepare(new, LIVE_WEIGHT)?;
+        let Episode { head, steps } = &insertion.episode;
+        if let Some(completion) = &head.completion {
+            insertion.citations = self.cited(Mentions::of_episode(steps, completion)).await;
+        }
         let head = insertion.episode.head.clone();
         let job = insertion.job.map(|job| job.id);
         let similar = self.similar(&head).await?;
@@ -195,8 +202,13 @@ impl Memory {
             }
             let completion = conclude(ending.clone(), &episode.steps, self.ports.source.now());
             let job = self.new_job(LIVE_WEIGHT);
-            let insertion =
-                CompletionInsertion { revision: episode.head.revision, completion: completion.clone(), job };
+            let citations = self.cited(Mentions::of_episode(&episode.steps, &completion)).await;
+            let insertion = CompletionInsertion {
+                revision: episode.head.revision,
+                completion: completion.clone(),
+                job,
+                citations,
+            };
             match self.ports.episodes.complete(id, insertion).await {
                 // A step came in between: reward and reflection must know of it.
                 Err(StoreError::Conflict) => {}
@@ -228,10 +240,12 @@ impl Memory {
         check(&mut new, Vec::new())?;
         scrub(&mut new);
         let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
+        let citations = self.cited(Mentions::of_text(&text)).await;
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
         let named = supersedes.join(" or ");
-        let remembered = self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
+        let remembered = self.ports.notes.remember(note, supersedes, citations).await;
+        let remembered = remembered.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
         })?;
@@ -252,16 +266,23 @@ impl Memory {
         let semantics = &self.ports.semantics;
         let period = Period::named(&query, self.ports.source.now());
         let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space() };
+        let mut answer = self.kept_or_new(&key).await?;
+        // Not part of what is kept: the work tree changes without the store.
+        self.tell_stale(&mut answer.hits).await?;
+        Ok(answer)
+    }
+
+    async fn kept_or_new(&self, key: &AnswerKey) -> Result<Answer, Error> {
         let seq = self.ports.changes.change_seq().await?;
-        if let Some(answer) = self.ports.answers.get(&key, seq).await {
+        if let Some(answer) = self.ports.answers.get(key, seq).await {
             return Ok(answer);
         }
-        let answer = self.answer(&key).await?;
+        let answer = self.answer(key).await?;
         // Whatever was committed since `seq` was read makes the answer newer than its key says, never older. One for
         // which the model failed is not what the key says.
         let is_whole = answer.by_meaning == key.space.is_some();
         if is_whole && self.ports.changes.change_seq().await? == seq {
-            self.ports.answers.put(&key, seq, &answer).await;
+            self.ports.answers.put(key, seq, &answer).await;
         }
         Ok(answer)
     }
@@ -348,7 +369,9 @@ impl Memory {
     async fn similar(&self, head: &EpisodeHead) -> Result<Vec<Hit>, Error> {
         let filter = Filter { kinds: vec![Kind::Episode], ..Filter::default() };
         let (placed, _) = self.search(&head.brief.task, filter, None).await?;
-        Ok(self.choose(placed, SIMILAR_MAX).await?.hits)
+        let mut hits = self.choose(placed, SIMILAR_MAX).await?.hits;
+        self.tell_stale(&mut hits).await?;
+        Ok(hits)
     }
 
     async fn head(&self, id: EpisodeId) -> Result<EpisodeHead, Error> {
@@ -382,7 +405,7 @@ impl Memory {
             completion,
         };
         let job = head.completion.is_some().then(|| self.new_job(weight));
-        Ok(Insertion { episode: Episode { head, steps }, job })
+        Ok(Insertion { episode: Episode { head, steps }, job, citations: None })
     }
 
     fn announce(&self, event: &EpisodeEvent) {
