@@ -16,6 +16,7 @@ mod learning;
 mod model;
 mod recall;
 mod server;
+mod stale;
 mod storage;
 mod tool_list;
 mod traps;

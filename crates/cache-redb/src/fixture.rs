@@ -68,7 +68,7 @@ impl Bench {
     pub(crate) fn complete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
         let completion = NewEnding::default().conclude(&[], Timestamp::UNIX_EPOCH);
         let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
-        let completion = CompletionInsertion { revision: 1, completion, job };
+        let completion = CompletionInsertion { revision: 1, completion, job, citations: None };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
 }

@@ -264,6 +264,9 @@ fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()
             hit.id,
             hit.external_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default()
         )?;
+        if !hit.stale.is_empty() {
+            writeln!(out, "   stale: {}", hit.stale.join(", "))?;
+        }
     }
     let advice = &answer.advice;
     if let Some(rate) = &advice.success_rate {

@@ -19,5 +19,6 @@ mod telemetry;
 mod tools;
 mod wire;
 mod wiring;
+mod workspace;
 
 pub use server::{INSTRUCTIONS, tool_reference, tools};

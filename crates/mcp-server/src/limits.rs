@@ -35,6 +35,20 @@ pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;
 /// while the process lives; a newer version of the program may come after it.
 pub(crate) const LIST_TTL_MILLIS: u64 = 60 * 60 * 1000;
 
+/// Largest file of the work tree that is read to see whether it changed, in bytes.
+pub(crate) const CITED_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Files whose contents are remembered as they were last seen, so that only changed ones are read again.
+pub(crate) const FILES_KNOWN_MAX: usize = 1_024;
+/// How long ago a file must have changed before its contents are remembered: clocks of file systems are coarse, and two
+/// changes within one tick of them look like one.
+pub(crate) const FILE_SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// How long an answer waits for the work tree, which may be on a disk that is slow or gone.
+pub(crate) const WORK_TREE_WAIT: Duration = Duration::from_secs(2);
+/// Largest file of git that is read, in bytes.
+pub(crate) const GIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// References that may point to one another before the last one points to a commit.
+pub(crate) const GIT_REFERENCES_MAX: usize = 5;
+
 /// Episodes that an import stores in one transaction.
 pub(crate) const IMPORT_BATCH: usize = 64;
 /// Longest line that an import reads, in bytes.

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
+use crate::workspace::WorkTree;
 
 /// Everything that runs.
 pub(crate) struct App {
@@ -97,6 +98,8 @@ impl App {
             notes: shared.clone(),
             index: index.clone(),
             items: shared.clone(),
+            citations: shared.clone(),
+            workspace: Arc::new(WorkTree::here()),
             semantics: embedding.clone(),
             patterns: shared.clone(),
             changes: shared,

@@ -530,8 +530,7 @@ fn particular(word: &Word) -> String {
 
 /// Fowler, Noll and Vo's hash 1a of 64 bits over the words, one space between two.
 fn fnv_1a<'a>(words: impl Iterator<Item = &'a str>) -> u64 {
-    let bytes = words.flat_map(|word| word.bytes().chain([b' ']));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    crate::hash::fnv_1a(words.flat_map(|word| word.bytes().chain([b' '])))
 }
 
 #[cfg(test)]

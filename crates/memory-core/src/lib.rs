@@ -7,10 +7,14 @@
 
 mod basis;
 pub mod command;
+pub mod citation;
 pub mod episode;
 pub mod error;
 pub mod event;
 pub mod extract;
+pub mod feedback;
+mod forecast;
+mod hash;
 pub mod id;
 pub mod job;
 pub mod limits;

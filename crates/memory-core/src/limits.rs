@@ -58,6 +58,22 @@ pub const SEARCHED_STEPS_MAX: usize = 500;
 
 /// Similar episodes whose patterns may become advice.
 pub const ADVISERS_MAX: usize = 20;
+/// Episodes that are read for one forecast, the most similar ones.
+pub const NEIGHBOURS_MAX: usize = 30;
+/// Tools that one forecast names.
+pub const FORECAST_TOOLS_MAX: usize = 8;
+/// Characters of a step's arguments that are compared.
+pub const COMPARED_CHARS_MAX: usize = 400;
+/// Earlier calls that a warning rests on, the last ones.
+pub const ATTEMPTS_MAX: usize = 500;
+/// Things that one feedback is about.
+pub const FEEDBACK_IDS_MAX: usize = 50;
+/// Patterns that one page of a list holds.
+pub const PATTERNS_PAGE_MAX: usize = 200;
+/// Patterns that one page of a list holds when the caller names no limit.
+pub const PATTERNS_PAGE_DEFAULT: usize = 20;
+/// Pieces of evidence that the explanation of a pattern names, the newest.
+pub const EVIDENCE_MAX: usize = 50;
 /// Steps, pitfalls and recoveries in one piece of advice, each.
 pub const ADVICE_ITEMS_MAX: usize = 5;
 
@@ -75,7 +91,15 @@ pub const REFLECTION_CHARS_MAX: usize = 600;
 /// Patterns that one extractor may find in one episode.
 pub const FINDINGS_MAX: usize = 96;
 /// Longest tool sequence that counts as one pattern, in tools.
-pub const SEQUENCE_TOOLS_MAX: usize = 4;
+pub const SEQUENCE_TOOLS_MAX: usize = 3;
+/// Conditions of an episode that its caller named and that count as patterns.
+pub const CONDITIONS_MAX: usize = 24;
+/// Longest value of such a condition, in characters.
+pub const CONDITION_CHARS_MAX: usize = 64;
+/// Steps of an episode from which it is learned which tool follows which and which calls fail, the first ones.
+pub const COURSE_STEPS_MAX: usize = 1_000;
+/// Tools that make up the state in which the next one is chosen.
+pub const STATE_TOOLS_MAX: usize = 3;
 /// How many steps after a failure may still count as an attempt to recover from it.
 pub const RECOVERY_STEPS_MAX: usize = 6;
 /// Longest normalized error, in characters.
@@ -91,6 +115,16 @@ pub const FILES_MAX: usize = 16;
 pub const LABEL_CHARS_MAX: usize = 48;
 /// Longest description of a kind of action, in characters.
 pub const SHAPE_CHARS_MAX: usize = 200;
+/// Files and commits that one note or episode cites.
+pub const CITATIONS_MAX: usize = 16;
+/// Words of one note or episode that are looked up to see whether they name a file, or a commit.
+pub const MENTIONS_MAX: usize = 128;
+/// Longest extension by which a word without a `/` is taken for the name of a file, in bytes.
+pub const EXTENSION_BYTES_MAX: usize = 12;
+/// Fewest hexadecimal digits that name a commit.
+pub const COMMIT_DIGITS_MIN: usize = 7;
+/// Most hexadecimal digits that name a commit.
+pub const COMMIT_DIGITS_MAX: usize = 40;
 
 /// Attempts at a background job before it becomes a dead letter.
 pub const JOB_ATTEMPTS_MAX: u32 = 5;

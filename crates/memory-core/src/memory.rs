@@ -1,11 +1,14 @@
 //! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
 
+mod citing;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::basis::Record;
+use crate::citation::Mentions;
 use crate::episode::{Basis, Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
@@ -138,13 +141,16 @@ impl Memory {
     pub async fn create(&self, new: NewEpisode) -> Result<Created, Error> {
         let mut insertion = self.prepare(new, LIVE_WEIGHT)?;
         let placed = self.like(&insertion.episode.head).await?;
-        if let Some(completion) = &mut insertion.episode.head.completion {
+        let Episode { head, steps } = &mut insertion.episode;
+        if let Some(completion) = &mut head.completion {
             let peers = self.peers(&placed, None).await?;
-            completion.reward.compare(&peers, insertion.episode.steps.len());
+            completion.reward.compare(&peers, steps.len());
+            insertion.citations = self.cited(Mentions::of_episode(steps, completion)).await;
         }
         let head = insertion.episode.head.clone();
         let job = insertion.job.map(|job| job.id);
-        let similar = self.choose(placed, SIMILAR_MAX).await?.hits;
+        let mut similar = self.choose(placed, SIMILAR_MAX).await?.hits;
+        self.tell_stale(&mut similar).await?;
         let inserted = self.ports.episodes.insert(vec![insertion]).await?;
         if let Some(Inserted::Existing(id)) = inserted.into_iter().next() {
             let head = self.head(id).await?;
@@ -228,8 +234,13 @@ impl Memory {
                 completion.reward.compare(&peers, episode.steps.len());
             }
             let job = self.new_job(LIVE_WEIGHT);
-            let insertion =
-                CompletionInsertion { revision: episode.head.revision, completion: completion.clone(), job };
+            let citations = self.cited(Mentions::of_episode(&episode.steps, &completion)).await;
+            let insertion = CompletionInsertion {
+                revision: episode.head.revision,
+                completion: completion.clone(),
+                job,
+                citations,
+            };
             match self.ports.episodes.complete(id, insertion).await {
                 // A step came in between: reward and reflection must know of it.
                 Err(StoreError::Conflict) => {}
@@ -261,10 +272,12 @@ impl Memory {
         check(&mut new, Vec::new())?;
         scrub(&mut new);
         let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
+        let citations = self.cited(Mentions::of_text(&text)).await;
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
         let named = supersedes.join(" or ");
-        let remembered = self.ports.notes.remember(note, supersedes).await.map_err(|error| match error {
+        let remembered = self.ports.notes.remember(note, supersedes, citations).await;
+        let remembered = remembered.map_err(|error| match error {
             StoreError::NotFound => Error::NotFound { what: "note", id: named },
             other => other.into(),
         })?;
@@ -285,16 +298,23 @@ impl Memory {
         let semantics = &self.ports.semantics;
         let period = Period::named(&query, self.ports.source.now());
         let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space() };
+        let mut answer = self.kept_or_new(&key).await?;
+        // Not part of what is kept: the work tree changes without the store.
+        self.tell_stale(&mut answer.hits).await?;
+        Ok(answer)
+    }
+
+    async fn kept_or_new(&self, key: &AnswerKey) -> Result<Answer, Error> {
         let seq = self.ports.changes.change_seq().await?;
-        if let Some(answer) = self.ports.answers.get(&key, seq).await {
+        if let Some(answer) = self.ports.answers.get(key, seq).await {
             return Ok(answer);
         }
-        let answer = self.answer(&key).await?;
+        let answer = self.answer(key).await?;
         // Whatever was committed since `seq` was read makes the answer newer than its key says, never older. One for
         // which the model failed is not what the key says.
         let is_whole = answer.by_meaning == key.space.is_some();
         if is_whole && self.ports.changes.change_seq().await? == seq {
-            self.ports.answers.put(&key, seq, &answer).await;
+            self.ports.answers.put(key, seq, &answer).await;
         }
         Ok(answer)
     }
@@ -427,7 +447,7 @@ impl Memory {
             completion,
         };
         let job = head.completion.is_some().then(|| self.new_job(weight));
-        Ok(Insertion { episode: Episode { head, steps }, job })
+        Ok(Insertion { episode: Episode { head, steps }, job, citations: None })
     }
 
     fn announce(&self, event: &EpisodeEvent) {

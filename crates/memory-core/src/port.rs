@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::citation::{Citation, Citations, Fingerprint, Sight};
 use crate::episode::{Completion, Episode, EpisodeHead, NewStep};
 use crate::extract::Finding;
 use crate::id::{EpisodeId, NoteId, PatternId};
@@ -77,6 +78,8 @@ pub struct Insertion {
     pub episode: Episode,
     /// The job that a completed episode calls for.
     pub job: Option<NewJob>,
+    /// What it cites; `None` where nobody looked.
+    pub citations: Option<Citations>,
 }
 
 /// What became of an [`Insertion`].
@@ -115,6 +118,8 @@ pub struct CompletionInsertion {
     pub completion: Completion,
     /// The job it calls for.
     pub job: NewJob,
+    /// What the episode cites; `None` where nobody looked.
+    pub citations: Option<Citations>,
 }
 
 /// Stores episodes.
@@ -137,12 +142,14 @@ pub trait EpisodeStore: Send + Sync {
 pub trait NoteStore: Send + Sync {
     /// Stores a note and supersedes others: those named in `supersedes` (by id or external id) and those with its own
     /// external id. A note with the external id, text, scope, layer and tags of a current one is that one. Returns the
-    /// id it is stored under and the notes it superseded.
+    /// id it is stored under and the notes it superseded. What it cites replaces what it cited of that work tree before:
+    /// who says a thing again says it of what is there now.
     /// [`StoreError::NotFound`] if `supersedes` names a note that does not exist.
     async fn remember(
         &self,
         note: Note,
         supersedes: Vec<String>,
+        citations: Option<Citations>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError>;
 }
 
@@ -151,6 +158,30 @@ pub trait NoteStore: Send + Sync {
 pub trait ItemStore: Send + Sync {
     /// The things behind hits, in the order asked for; what is gone is left out.
     async fn items(&self, found: Vec<Found>) -> Result<Vec<Item>, StoreError>;
+}
+
+/// Reads what stored things cite. It is stored with them, is no change of its own, and goes when they go.
+#[async_trait]
+pub trait CitationStore: Send + Sync {
+    /// What each of these cites of a work tree, commits first, then files by their paths; what cites nothing of it is
+    /// left out.
+    async fn citations(
+        &self,
+        found: Vec<Found>,
+        root: Fingerprint,
+    ) -> Result<Vec<(Found, Vec<Citation>)>, StoreError>;
+}
+
+/// The work tree in which the program runs. Looking at it never fails: what cannot be seen is not told of.
+#[async_trait]
+pub trait Workspace: Send + Sync {
+    /// Tells it from every other, by where it is; `None` where there is none.
+    fn root(&self) -> Option<Fingerprint>;
+    /// What is at each of these paths, in order; nothing at all where it cannot be looked at. Nothing outside of the work
+    /// tree is read.
+    async fn look(&self, paths: Vec<String>) -> Vec<Sight>;
+    /// The id of the commit that is checked out, if there is one.
+    async fn head(&self) -> Option<String>;
 }
 
 /// Stores what was learned.
@@ -370,6 +401,10 @@ pub struct Ports {
     pub index: Arc<dyn SearchIndex>,
     /// What a search found.
     pub items: Arc<dyn ItemStore>,
+    /// What things cite.
+    pub citations: Arc<dyn CitationStore>,
+    /// The work tree.
+    pub workspace: Arc<dyn Workspace>,
     /// The model.
     pub semantics: Arc<dyn Semantics>,
     /// Patterns.

@@ -100,6 +100,9 @@ pub struct Hit {
     pub ranked: Ranked,
     /// A newer note about the same subject that says something else, if one was found.
     pub superseded_by: Option<Found>,
+    /// What it cites and is another one now, in words. Never kept with an answer: files change without the store.
+    #[serde(skip)]
+    pub stale: Vec<String>,
 }
 
 /// A pattern with those of the asked-for episodes that show it.

@@ -26,8 +26,7 @@ pub struct Passage {
 impl Passage {
     /// Tells texts apart: 64 bits of FNV-1a (Fowler, Noll and Vo) over the text to embed; `None` without one.
     pub fn fingerprint(&self) -> Option<u64> {
-        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.text.as_ref().map(|text| text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+        self.text.as_ref().map(|text| crate::hash::fnv_1a(text.bytes()))
     }
 }
 

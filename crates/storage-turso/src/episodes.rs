@@ -15,7 +15,7 @@ use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
-use crate::{TursoStore, changes, jobs};
+use crate::{TursoStore, changes, citations, jobs};
 
 #[async_trait]
 impl EpisodeStore for TursoStore {
@@ -53,7 +53,7 @@ pub(crate) fn snapshot<T>(
 }
 
 fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
-    let Insertion { episode: Episode { head, steps }, job } = insertion;
+    let Insertion { episode: Episode { head, steps }, job, citations } = insertion;
     if let Some(external_id) = &head.external_id {
         let taken = "SELECT id FROM episode WHERE external_id = ?1";
         if let Some(id) = link.row(taken, [external_id.as_str()], |row| Columns::of(row).uuid())? {
@@ -91,6 +91,7 @@ fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
         let due = head.completion.as_ref().map_or(head.started_at, |completion| completion.at);
         jobs::enqueue(link, head.id, job, due)?;
     }
+    citations::replace(link, Found::Episode(head.id), citations.as_ref())?;
     changes::record(link, Found::Episode(head.id))?;
     Ok(Inserted::New)
 }
@@ -169,7 +170,7 @@ fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<Appen
 }
 
 fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Result<(), StoreError> {
-    let CompletionInsertion { revision, completion, job } = insertion;
+    let CompletionInsertion { revision, completion, job, citations } = insertion;
     let State { key, revision: current, completed, .. } = state(link, id)?;
     if completed {
         return Err(StoreError::Completed);
@@ -180,6 +181,7 @@ fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Resu
     store_completion(link, key, completion)?;
     link.execute("UPDATE episode SET revision = revision + 1 WHERE key = ?1", [key])?;
     jobs::enqueue(link, id, job, completion.at)?;
+    citations::replace(link, Found::Episode(id), citations.as_ref())?;
     changes::record(link, Found::Episode(id))
 }
 

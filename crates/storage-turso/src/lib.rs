@@ -5,6 +5,7 @@
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
 mod changes;
+mod citations;
 mod corpus;
 mod episodes;
 mod fault;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_initial.sql"),
     include_str!("../../../migrations/0002_recall.sql"),
     include_str!("../../../migrations/0003_basis.sql"),
+    include_str!("../../../migrations/0004_citation.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
@@ -123,7 +124,7 @@ mod tests {
         version_1(&path);
         let store = TursoStore::open(&path).await.unwrap();
         assert_eq!(store.check().await, Ok(vec![]));
-        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 3);
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 4);
         assert_eq!(store.standing().await, Ok(Standing { seq: 2, space: None }));
         assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 2);
         assert_eq!(store.spaces().await, Ok(vec![]));

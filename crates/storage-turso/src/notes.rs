@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use libsql::params;
+use memory_core::citation::Citations;
 use memory_core::id::NoteId;
 use memory_core::note::Note;
 use memory_core::port::{NoteStore, StoreError};
@@ -10,7 +11,7 @@ use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, json, note, note_columns};
-use crate::{TursoStore, changes};
+use crate::{TursoStore, changes, citations};
 
 #[async_trait]
 impl NoteStore for TursoStore {
@@ -18,23 +19,31 @@ impl NoteStore for TursoStore {
         &self,
         note: Note,
         supersedes: Vec<String>,
+        citations: Option<Citations>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
-        self.pool.write(move |link| remember(link, &note, &supersedes)).await
+        self.pool.write(move |link| remember(link, &note, &supersedes, citations.as_ref())).await
     }
 }
 
 impl TursoStore {
-    /// Stores many notes in one transaction, each as [`NoteStore::remember`] does: a commit takes longer than a note.
+    /// Stores many notes that cite nothing in one transaction, each as [`NoteStore::remember`] does: a commit takes longer
+    /// than a note.
     ///
     /// # Errors
     /// As [`NoteStore::remember`]; then none is stored.
     pub async fn remember_all(&self, notes: Vec<Note>) -> Result<(), StoreError> {
-        let all = move |link: &Link| notes.iter().try_for_each(|note| remember(link, note, &[]).map(drop));
+        let all =
+            move |link: &Link| notes.iter().try_for_each(|note| remember(link, note, &[], None).map(drop));
         self.pool.write(all).await
     }
 }
 
-fn remember(link: &Link, new: &Note, supersedes: &[String]) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+fn remember(
+    link: &Link,
+    new: &Note,
+    supersedes: &[String],
+    cited: Option<&Citations>,
+) -> Result<(NoteId, Vec<NoteId>), StoreError> {
     let mut replaced = Vec::new();
     for name in supersedes {
         replaced.extend(current(link, name)?);
@@ -56,6 +65,7 @@ fn remember(link: &Link, new: &Note, supersedes: &[String]) -> Result<(NoteId, V
         store(link, new)?;
         changes::record(link, Found::Note(id))?;
     }
+    citations::replace(link, Found::Note(id), cited)?;
     Ok((id, replaced))
 }
 

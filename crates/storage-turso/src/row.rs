@@ -75,6 +75,10 @@ impl<'r> Columns<'r> {
         }
     }
 
+    pub(crate) fn blob(&mut self) -> Read<Vec<u8>> {
+        self.optional_blob()?.ok_or_else(|| mismatch(self.next, &Value::Null))
+    }
+
     pub(crate) fn optional_time(&mut self) -> Read<Option<Timestamp>> {
         let micros = self.optional_integer()?;
         let time = micros.map(Timestamp::from_microsecond).transpose();
@@ -124,7 +128,7 @@ fn mismatch(next: i32, value: &Value) -> libsql::Error {
     conversion(format!("column {} holds {value:?}", next - 1))
 }
 
-fn conversion(message: String) -> libsql::Error {
+pub(crate) fn conversion(message: String) -> libsql::Error {
     libsql::Error::ToSqlConversionFailure(message.into())
 }
 

@@ -240,7 +240,7 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
             };
             vectors.push(Embedded { found: Found::Note(note.id), vectors: vec![] });
-            store.remember(note, vec![]).await.unwrap();
+            store.remember(note, vec![], None).await.unwrap();
         }
         store.put_vectors(a.clone(), vectors.clone()).await.unwrap();
         store.put_vectors(b.clone(), vectors).await.unwrap();

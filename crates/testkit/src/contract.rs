@@ -3,6 +3,7 @@
 //! [`contract!`](crate::contract!) makes a test of each of them; it is the list of all behaviours.
 
 pub mod changes;
+pub mod citations;
 pub mod corpus;
 pub mod episodes;
 pub mod items;
@@ -72,6 +73,12 @@ macro_rules! contract {
             items {
                 items_come_in_the_order_asked_for
                 a_superseded_note_can_be_read
+            }
+            citations {
+                what_a_note_and_an_episode_cite_comes_back
+                what_another_work_tree_holds_is_cited_apart
+                who_says_it_again_cites_what_is_there_now
+                a_refused_change_cites_nothing
             }
             vectors {
                 vectors_come_back_with_their_passages
@@ -159,7 +166,7 @@ fn note(source: &TestSource, text: &str) -> Note {
 
 async fn remember(stores: &Stores, note: &Note, supersedes: &[String]) -> (NoteId, Vec<NoteId>) {
     let (id, mut superseded) =
-        stores.notes.remember(note.clone(), supersedes.to_vec()).await.expect("the note is stored");
+        stores.notes.remember(note.clone(), supersedes.to_vec(), None).await.expect("the note is stored");
     superseded.sort();
     (id, superseded)
 }
@@ -261,6 +268,7 @@ mod tests {
     fn the_macro_lists_every_behaviour() {
         let sources = [
             include_str!("contract/changes.rs"),
+            include_str!("contract/citations.rs"),
             include_str!("contract/corpus.rs"),
             include_str!("contract/episodes.rs"),
             include_str!("contract/items.rs"),

@@ -94,7 +94,7 @@ pub fn insertion(source: &dyn Source, new: NewEpisode) -> Insertion {
         step_count: u32::try_from(steps.len()).expect("few steps"),
         completion,
     };
-    Insertion { episode: Episode { head, steps }, job }
+    Insertion { episode: Episode { head, steps }, job, citations: None }
 }
 
 /// What a store is given of this step.
@@ -112,6 +112,7 @@ pub fn completion_insertion(
         revision: episode.head.revision,
         completion: ending.conclude(&episode.steps, source.now()),
         job: job(source, LIVE_WEIGHT),
+        citations: None,
     }
 }
 

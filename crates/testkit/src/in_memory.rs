@@ -1,5 +1,6 @@
 //! A store that keeps everything in memory and does all that the ports promise: a fake, not a mock.
 
+mod citations;
 mod corpus;
 mod episodes;
 mod jobs;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use memory_core::citation::{Citation, Fingerprint};
 use memory_core::episode::Episode;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::port::{AnswerCache, AnswerKey, Change, Semantics, Space};
@@ -35,6 +37,7 @@ pub struct InMemoryStore {
 struct State {
     episodes: BTreeMap<EpisodeId, Episode>,
     notes: Vec<KeptNote>,
+    citations: BTreeMap<(Found, Fingerprint), Vec<Citation>>,
     patterns: BTreeMap<PatternId, PatternKey>,
     evidence: BTreeMap<(PatternId, EpisodeId), Evidence>,
     spaces: Vec<KeptSpace>,

@@ -1,5 +1,5 @@
 //! What the tests of the other crates share: an [`InMemoryStore`], the [contract](mod@contract) that it and every other store
-//! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, [builders](episode) for episodes, a tiny
+//! must keep, a [`FailingStore`], a [`TestSource`] of time and ids, a [`TestTree`] of files, [builders](episode) for episodes, a tiny
 //! [sentence encoder](model) and an [HTTP server](http) on 127.0.0.1.
 #![expect(clippy::expect_used, reason = "a library for tests: a panic is how they fail")]
 
@@ -10,10 +10,12 @@ pub mod http;
 mod in_memory;
 pub mod model;
 mod source;
+mod work_tree;
 
 pub use failing::{FailingStore, Moment};
 pub use in_memory::{ForgetfulCache, InMemoryStore, KeepingCache, NoSemantics};
 pub use source::TestSource;
+pub use work_tree::{NoWorkTree, TestTree};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,8 +23,8 @@ use std::thread;
 
 use futures::executor::block_on;
 use memory_core::port::{
-    ChangeLog, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth,
-    VectorStore,
+    ChangeLog, CitationStore, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source,
+    StoreHealth, VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
@@ -39,6 +41,8 @@ pub struct Stores {
     pub corpus: Arc<dyn Corpus>,
     /// What a search found.
     pub items: Arc<dyn ItemStore>,
+    /// What things cite.
+    pub citations: Arc<dyn CitationStore>,
     /// Vectors.
     pub vectors: Arc<dyn VectorStore>,
     /// Patterns.
@@ -57,7 +61,7 @@ impl Stores {
     /// All ports of a store that implements every one; `keep` is dropped with it.
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
-        T: EpisodeStore + NoteStore + Corpus + ItemStore + VectorStore,
+        T: EpisodeStore + NoteStore + Corpus + ItemStore + CitationStore + VectorStore,
         T: PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
     {
         Self {
@@ -65,6 +69,7 @@ impl Stores {
             notes: store.clone(),
             corpus: store.clone(),
             items: store.clone(),
+            citations: store.clone(),
             vectors: store.clone(),
             patterns: store.clone(),
             jobs: store.clone(),
@@ -74,13 +79,15 @@ impl Stores {
         }
     }
 
-    /// The ports of the use cases, with a search index in memory, no model, and an answer cache that keeps nothing.
+    /// The ports of the use cases, with a search index in memory, no model, no work tree, and an answer cache that keeps nothing.
     pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
         Ports {
             episodes: self.episodes.clone(),
             notes: self.notes.clone(),
             index: index(self.corpus.clone()),
             items: self.items.clone(),
+            citations: self.citations.clone(),
+            workspace: Arc::new(NoWorkTree),
             semantics: Arc::new(NoSemantics),
             patterns: self.patterns.clone(),
             changes: self.changes.clone(),

@@ -199,6 +199,10 @@ pub(crate) struct WireHit {
     /// A newer note that seems to say something else about the same subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<String>,
+    /// Files and the commit that it names and that have changed since it was recorded, in the work tree in which the server
+    /// was started: check before relying on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stale: Vec<String>,
     /// Only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
@@ -320,7 +324,7 @@ impl WireAnswer {
 
 impl WireHit {
     fn new(hit: &Hit, detail: Detail, explain: bool) -> Self {
-        let Hit { item, ranked, superseded_by } = hit;
+        let Hit { item, ranked, superseded_by, stale } = hit;
         let (kind, id, external_id, title, text, outcome, when) = match item {
             Item::Episode(head) => {
                 let EpisodeHead { id, external_id, brief, started_at, .. } = head.as_ref();
@@ -371,6 +375,7 @@ impl WireHit {
             when: to_the_second(*when),
             superseded_at: ranked.retired.map(to_the_second),
             superseded_by: superseded_by.map(id_of),
+            stale: changes(stale, detail),
             explanation: explain.then(|| Explanation::new(&ranked.evidence)),
         }
     }
@@ -400,7 +405,7 @@ impl Explanation {
 impl WireLeftOut {
     fn new(left_out: &LeftOut, detail: Detail) -> Self {
         let LeftOut { item, ranked, reason } = left_out;
-        let hit = Hit { item: item.clone(), ranked: ranked.clone(), superseded_by: None };
+        let hit = Hit { item: item.clone(), ranked: ranked.clone(), superseded_by: None, stale: Vec::new() };
         let WireHit { kind, id, external_id, title, score, .. } = WireHit::new(&hit, detail, false);
         let (reason, by) = match reason {
             Reason::Superseded(by) => ("superseded", *by),
@@ -432,6 +437,22 @@ fn account(head: &EpisodeHead) -> String {
     let reflection = completion.reflection.text();
     let parts = [completion.summary.as_deref().unwrap_or_default(), &reflection];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The first of what has changed, and how much more has.
+fn changes(stale: &[String], detail: Detail) -> Vec<String> {
+    let told = detail.items.max(1);
+    let more = stale.len().saturating_sub(told);
+    let first = stale.iter().take(told).map(|change| tail(change, detail.title_chars));
+    first.chain((more > 0).then(|| format!("and {more} more"))).collect()
+}
+
+/// The end of a long text: of a path, its end and what became of it.
+fn tail(text: &str, chars_max: usize) -> String {
+    match text.chars().count().checked_sub(chars_max) {
+        None | Some(0) => text.to_owned(),
+        Some(cut) => format!("…{}", text.chars().skip(cut).collect::<String>()),
+    }
 }
 
 /// A time without the fraction of its second, which costs tokens and tells nobody anything.

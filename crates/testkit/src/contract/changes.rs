@@ -141,7 +141,7 @@ pub async fn a_refused_change_leaves_no_trace(stores: Stores) {
     stores.episodes.append_step(EpisodeId(source.id()), step()).await.expect_err("unknown");
     let new = note(&source, "a note");
     let unknown = vec!["unknown".to_owned()];
-    stores.notes.remember(new.clone(), unknown).await.expect_err("unknown");
+    stores.notes.remember(new.clone(), unknown, None).await.expect_err("unknown");
     let mut taken = insertion(&source, open("taken"));
     taken.episode.head.id = open_id;
     let fresh = insertion(&source, open("fresh"));

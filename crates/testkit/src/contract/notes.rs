@@ -111,7 +111,7 @@ pub async fn superseding_an_unknown_note_stores_nothing(stores: Stores) {
     let new = note(&source, "new wisdom");
     for unknown in ["no such name".to_owned(), source.id().to_string()] {
         let supersedes = vec![old.id.to_string(), unknown];
-        let refused = stores.notes.remember(new.clone(), supersedes).await;
+        let refused = stores.notes.remember(new.clone(), supersedes, None).await;
         assert_eq!(refused, Err(StoreError::NotFound));
     }
     assert_eq!(found(&stores, "wisdom").await, [Found::Note(old.id)]);

@@ -49,7 +49,7 @@ impl EpisodeStore for InMemoryStore {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
         let mut state = self.state();
         let plan = state.plan(&batch)?;
-        for (Insertion { episode, job }, inserted) in batch.into_iter().zip(&plan) {
+        for (Insertion { episode, job, citations }, inserted) in batch.into_iter().zip(&plan) {
             if *inserted != Inserted::New {
                 continue;
             }
@@ -59,6 +59,7 @@ impl EpisodeStore for InMemoryStore {
             if let Some(job) = job {
                 state.queue(job, id, due);
             }
+            state.cite(Found::Episode(id), citations);
             state.changed(Found::Episode(id));
         }
         Ok(plan)
@@ -88,7 +89,7 @@ impl EpisodeStore for InMemoryStore {
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         let mut state = self.state();
-        let CompletionInsertion { revision, completion, job } = completion;
+        let CompletionInsertion { revision, completion, job, citations } = completion;
         let episode = state.open_episode(id)?;
         if episode.head.revision != revision {
             return Err(StoreError::Conflict);
@@ -97,6 +98,7 @@ impl EpisodeStore for InMemoryStore {
         episode.head.revision += 1;
         episode.head.completion = Some(completion);
         state.queue(job, id, due);
+        state.cite(Found::Episode(id), citations);
         state.changed(Found::Episode(id));
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use memory_core::citation::Citations;
 use memory_core::id::NoteId;
 use memory_core::note::Note;
 use memory_core::port::{NoteStore, StoreError};
@@ -50,6 +51,7 @@ impl NoteStore for InMemoryStore {
         &self,
         note: Note,
         supersedes: Vec<String>,
+        citations: Option<Citations>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
         let mut state = self.state();
         let exists = |name: &String| state.notes.iter().any(|kept| is_called(&kept.note, name));
@@ -68,6 +70,7 @@ impl NoteStore for InMemoryStore {
             state.notes.push(KeptNote { note, superseded: None });
             state.changed(Found::Note(id));
         }
+        state.cite(Found::Note(id), citations);
         Ok((id, superseded))
     }
 }
