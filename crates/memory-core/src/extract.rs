@@ -59,10 +59,24 @@ pub struct Teaching {
     pub at: Timestamp,
     /// The patterns that it shows, each once.
     pub findings: Vec<Finding>,
+    /// What was done in it.
+    pub experience: Experience,
+}
+
+/// What was done in an episode, whatever came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Experience {
     /// Which tools followed which, each pair once.
     pub transitions: Vec<Transition>,
     /// Which calls were tried and how that went, each once.
     pub attempts: Vec<Attempt>,
+}
+
+impl Experience {
+    /// Reads it off the steps.
+    pub fn of(steps: &[Step]) -> Self {
+        Self { transitions: transition::transitions(steps), attempts: attempt::attempts(steps) }
+    }
 }
 
 impl Teaching {
@@ -114,11 +128,10 @@ impl Registry {
         let completion = episode.head.completion.as_ref();
         Teaching {
             family: family(&episode.head.brief.task),
-            reliance: completion.map_or(0.0, |_| 1.0),
+            reliance: completion.map_or(0.0, |completion| completion.basis.weight(completion.disputed)),
             at: episode.head.started_at.min(now),
             findings: self.extract(episode),
-            transitions: transition::transitions(&episode.steps),
-            attempts: attempt::attempts(&episode.steps),
+            experience: Experience::of(&episode.steps),
         }
     }
 }

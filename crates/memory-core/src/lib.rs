@@ -6,14 +6,14 @@
 //! through the other traits of [`port`].
 
 mod basis;
-pub mod command;
 pub mod citation;
+pub mod command;
 pub mod episode;
 pub mod error;
 pub mod event;
 pub mod extract;
 pub mod feedback;
-mod forecast;
+pub mod forecast;
 mod hash;
 pub mod id;
 pub mod job;

@@ -1,8 +1,15 @@
 //! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
 
+mod checking;
 mod citing;
+mod recommending;
+mod reviewing;
 
-use std::collections::HashSet;
+pub use checking::{Action, Past, Warning};
+pub use recommending::{Asked, Recommendation, WayOut};
+pub use reviewing::{Explanation, PatternPage, Review};
+
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +19,8 @@ use crate::citation::Mentions;
 use crate::episode::{Basis, Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::error::{Error, Violation};
 use crate::event::{EpisodeEvent, EventHandler};
+use crate::extract::family;
+use crate::feedback::score_factor;
 use crate::id::{EpisodeId, JobId, NoteId};
 use crate::job::{IMPORT_WEIGHT, LIVE_WEIGHT, NewJob};
 use crate::limits::{CANDIDATES_MAX, CONFLICT_RETRIES_MAX, HITS_MAX, PEERS_MIN, SELECTED_MIN, SIMILAR_MAX};
@@ -21,8 +30,8 @@ use crate::port::{
 };
 use crate::reflection::Reflection;
 use crate::retrieve::{
-    Advice, Answer, Filter, Found, Hit, Item, Kind, LeftOut, Period, Placed, Reason, Selection, compose,
-    query_terms, rank, select,
+    Advice, Answer, Filter, Found, Hit, Item, Kind, LeftOut, Period, Placed, Reason, Selection, Similar,
+    compose, query_terms, rank, select,
 };
 use crate::reward::Reward;
 use crate::search::Search;
@@ -264,6 +273,14 @@ impl Memory {
         episode.ok_or_else(|| of_episode(id, StoreError::NotFound))
     }
 
+    /// Deletes an episode for good, and with it everything that was learned from it alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Store`].
+    pub async fn delete_episode(&self, id: EpisodeId) -> Result<(), Error> {
+        self.ports.episodes.delete(id).await.map_err(|error| of_episode(id, error))
+    }
+
     /// Stores a note; returns its id and the notes it superseded.
     ///
     /// # Errors
@@ -321,7 +338,7 @@ impl Memory {
 
     async fn answer(&self, key: &AnswerKey) -> Result<Answer, Error> {
         let (placed, by_meaning) = self.search(&key.query, key.filter.clone(), key.period).await?;
-        let advice = self.advise(&placed).await?;
+        let advice = self.advise(&key.query, key.filter.domain.as_deref(), &placed).await?;
         let Selection { hits, mut left_out } = self.choose(placed, key.limit).await?;
         if key.explain {
             left_out.extend(self.superseded(key).await?);
@@ -369,7 +386,26 @@ impl Memory {
         let (terms, guesses) = (asked.terms.clone(), asked.guesses);
         let search = Search { terms, guesses, vector, filter, limit: CANDIDATES_MAX };
         let candidates = self.ports.index.candidates(search).await?;
-        Ok((rank(&asked, &candidates, period), by_meaning))
+        let mut placed = rank(&asked, &candidates, period);
+        self.weigh_feedback(&mut placed).await?;
+        Ok((placed, by_meaning))
+    }
+
+    /// Moves what helped up and what was wrong down.
+    async fn weigh_feedback(&self, placed: &mut [Placed]) -> Result<(), Error> {
+        let found = placed.iter().map(|placed| placed.ranked.found).collect();
+        let said = self.ports.feedback.usefulness(found).await?;
+        if said.is_empty() {
+            return Ok(());
+        }
+        let now = self.ports.source.now();
+        for (found, said) in said {
+            for placed in placed.iter_mut().filter(|placed| placed.ranked.found == found) {
+                placed.ranked.score *= score_factor(&said, now);
+            }
+        }
+        placed.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
+        Ok(())
     }
 
     /// The hits among what was found.
@@ -388,14 +424,28 @@ impl Memory {
         Ok(placed.into_iter().filter_map(with_item).collect())
     }
 
-    async fn advise(&self, placed: &[Placed]) -> Result<Advice, Error> {
+    async fn advise(&self, task: &str, domain: Option<&str>, placed: &[Placed]) -> Result<Advice, Error> {
         let advisers = crate::retrieve::advisers(placed);
         if advisers.is_empty() {
             return Ok(Advice::default());
         }
-        let heads = self.ports.episodes.heads(&advisers).await?;
-        let lessons = self.ports.patterns.lessons(advisers).await?;
-        Ok(compose(&heads, &lessons))
+        let similar = Similar::to(task, self.ports.episodes.heads(&advisers).await?);
+        self.advice_of(task, domain, &similar).await
+    }
+
+    /// What these episodes teach about the task.
+    async fn advice_of(
+        &self,
+        task: &str,
+        domain: Option<&str>,
+        similar: &[Similar],
+    ) -> Result<Advice, Error> {
+        let same = similar.iter().filter(|similar| similar.is_same_task());
+        let families = same.map(|similar| family(&similar.head.brief.task)).chain([family(task)]);
+        let families: BTreeSet<u64> = families.collect();
+        let episodes = similar.iter().map(|similar| similar.head.id).collect();
+        let lessons = self.ports.patterns.lessons(episodes, families.into_iter().collect()).await?;
+        Ok(compose(similar, &lessons, domain, self.ports.source.now()))
     }
 
     /// Episodes like this one, the most similar first.

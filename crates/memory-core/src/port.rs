@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::citation::{Citation, Citations, Fingerprint, Sight};
-use crate::episode::{Completion, Episode, EpisodeHead, NewStep};
-use crate::extract::Finding;
+use crate::episode::{Completion, Episode, EpisodeHead, NewStep, Outcome, Scope};
+use crate::extract::{Attempt, Teaching};
+use crate::feedback::Feedback;
 use crate::id::{EpisodeId, NoteId, PatternId};
 use crate::job::{Job, JobCounts, NewJob, Retry};
 use crate::note::Note;
+use crate::pattern::{Correction, Fields, Pattern, Tally};
 use crate::retrieve::{Answer, Found, Item, Lessons};
 use crate::search::SearchIndex;
 use crate::vector::Vector;
@@ -133,6 +135,8 @@ pub trait EpisodeStore: Send + Sync {
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError>;
     /// The whole episode.
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError>;
+    /// Deletes an episode and everything that was learned from it alone. [`StoreError::NotFound`] if there is none.
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError>;
     /// Episodes without their steps, in the order asked for; unknown ids are left out.
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError>;
 }
@@ -184,20 +188,109 @@ pub trait Workspace: Send + Sync {
     async fn head(&self) -> Option<String>;
 }
 
-/// Stores what was learned.
+/// A job, and what its episode teaches.
+#[derive(Clone, Debug)]
+pub struct Studied {
+    /// The job that is done with this.
+    pub job: Job,
+    /// What the episode teaches; `None` if it is gone.
+    pub teaching: Option<Teaching>,
+}
+
+/// Which patterns to list. Those that more episodes show come first.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// This domain or one below it.
+    pub domain: Option<String>,
+    /// This kind, see [`PatternBody::kind`](crate::pattern::PatternBody::kind).
+    pub kind: Option<String>,
+    /// After the pattern with this number of episodes and this id.
+    pub after: Option<(u32, PatternId)>,
+    /// How many at the most.
+    pub max: usize,
+}
+
+/// An episode that shows a pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The episode.
+    pub episode: EpisodeId,
+    /// The caller's own name for it.
+    pub external_id: Option<String>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// What it adds to the pattern, before the runs of one task are counted together.
+    pub observed: Tally,
+    /// A quotation from it.
+    pub detail: Option<String>,
+}
+
+/// Stores what was learned. It is derived: it can be thrown away and learned again, and is then the same.
 #[async_trait]
 pub trait PatternStore: Send + Sync {
-    /// Replaces what the job's episode is evidence of and finishes the job. The id beside a finding is used if its
-    /// pattern is seen for the first time. `at` is when the episode happened; a pattern was last seen at the latest
-    /// of these. Returns the patterns that the episode now supports.
-    async fn record(
+    /// Replaces what each job's episode teaches and finishes the jobs, all in one transaction. To study an episode again
+    /// changes nothing. Returns for each job the patterns that its episode now supports.
+    async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError>;
+    /// What these episodes teach. `tasks` are those whose own runs are told apart, see [`family`](crate::extract::family).
+    async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError>;
+    /// What is usual in each domain.
+    async fn fields(&self) -> Result<Fields, StoreError>;
+    /// A page of the patterns. Neither what is usual in a domain nor deleted ones are listed.
+    async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError>;
+    /// The episodes that show a pattern, the newest first, at most `max`.
+    async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError>;
+    /// Forgets all that was learned and queues every completed episode to be studied again. Returns how many.
+    async fn relearn(&self) -> Result<u64, StoreError>;
+}
+
+/// What followed a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// The state, see [`Course`](crate::extract::Course).
+    pub state: String,
+    /// The tools that followed it and how often, the most frequent first.
+    pub tools: Vec<(String, u64)>,
+}
+
+/// How calls of one kind went in one episode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attempted {
+    /// The episode.
+    pub episode: EpisodeId,
+    /// Its task, see [`family`](crate::extract::family).
+    pub family: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// How it went.
+    pub attempt: Attempt,
+}
+
+/// Tells what was done in all episodes.
+#[async_trait]
+pub trait ExperienceStore: Send + Sync {
+    /// What followed these states in these domains (an empty name means none), in the order of the states; a state that was
+    /// never seen has no tools.
+    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError>;
+    /// Attempts at calls of these kinds within a scope (a domain includes those below it), the newest first, at most `max`.
+    async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError>;
+}
+
+/// Keeps what was said of things after they had been shown. Canonical.
+#[async_trait]
+pub trait FeedbackStore: Send + Sync {
+    /// Stores one feedback. [`StoreError::NotFound`] if one of the things does not exist; then nothing is stored.
+    async fn give(&self, feedback: Feedback) -> Result<(), StoreError>;
+    /// What was said of these things; those of which nothing was said are left out.
+    async fn usefulness(&self, found: Vec<Found>) -> Result<Vec<(Found, Tally)>, StoreError>;
+    /// Corrects a pattern, or takes the correction back. [`StoreError::NotFound`] if there is none of this id.
+    async fn correct(
         &self,
-        job: Job,
-        findings: Vec<(PatternId, Finding)>,
+        id: PatternId,
+        correction: Option<Correction>,
         at: Timestamp,
-    ) -> Result<Vec<PatternId>, StoreError>;
-    /// What these episodes teach.
-    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError>;
+    ) -> Result<(), StoreError>;
+    /// Deletes a pattern for good: it is not told even if it is seen again. [`StoreError::NotFound`] if there is none.
+    async fn delete_pattern(&self, id: PatternId, at: Timestamp) -> Result<(), StoreError>;
 }
 
 /// The durable queue of background jobs. Jobs enter it with the change that calls for them.
@@ -409,6 +502,10 @@ pub struct Ports {
     pub semantics: Arc<dyn Semantics>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
+    /// What was done.
+    pub experience: Arc<dyn ExperienceStore>,
+    /// What was said of what was shown.
+    pub feedback: Arc<dyn FeedbackStore>,
     /// The change log.
     pub changes: Arc<dyn ChangeLog>,
     /// Answers given before.

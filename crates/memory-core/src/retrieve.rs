@@ -10,7 +10,7 @@ mod rank;
 mod select;
 
 pub(crate) use advice::advisers;
-pub use advice::{Advice, AdviceItem, compose};
+pub use advice::{Advice, AdviceItem, Similar, compose};
 pub use analyze::{QueryTerms, query_terms};
 pub use period::Period;
 pub use rank::{Evidence, Placed, Ranked, rank};
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::episode::{EpisodeHead, Outcome};
 use crate::id::{EpisodeId, NoteId, PatternId};
 use crate::note::Note;
-use crate::pattern::{Pattern, Tally};
+use crate::pattern::{Fields, Pattern, Tally};
 
 /// What kinds of thing a query can find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +110,8 @@ pub struct Hit {
 pub struct Lesson {
     /// The pattern, tallied over all its evidence.
     pub pattern: Pattern,
+    /// The part of the tally that comes from runs of the tasks that were asked for, each as often as it was run.
+    pub own: Tally,
     /// The episodes of the question that show it.
     pub shown_by: Vec<EpisodeId>,
     /// A quotation from one of them.
@@ -121,8 +123,8 @@ pub struct Lesson {
 pub struct Lessons {
     /// The patterns they show.
     pub lessons: Vec<Lesson>,
-    /// The success of all episodes in the domains of the asked-for ones: what advice has to beat.
-    pub base: Tally,
+    /// What is usual in every domain: what advice has to beat.
+    pub fields: Fields,
 }
 
 /// The whole answer to a query.

@@ -48,6 +48,7 @@ const NAME: Rule = Rule { bytes_max: NAME_BYTES_MAX, may_be_blank: false };
 const TEXT: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: true };
 const NOTE: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: false };
 const QUERY: Rule = Rule { bytes_max: QUERY_BYTES_MAX, may_be_blank: false };
+const ACTION: Rule = Rule { bytes_max: PAYLOAD_BYTES_MAX, may_be_blank: false };
 const PAYLOAD: Rule = Rule { bytes_max: PAYLOAD_BYTES_MAX, may_be_blank: true };
 
 /// Visits one text.
@@ -193,6 +194,34 @@ impl Texts for crate::memory::Question {
         visit(&Path::Field(at, "query"), QUERY, &mut self.query);
         optional(&mut self.filter.domain, at, "domain", NAME, visit);
         optional(&mut self.filter.project, at, "project", NAME, visit);
+    }
+}
+
+impl Texts for crate::memory::Asked {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        visit(&Path::Field(at, "task"), QUERY, &mut self.task);
+        self.scope.each_text(at, visit);
+        optional(&mut self.error, at, "error", TEXT, visit);
+    }
+}
+
+impl Texts for crate::memory::Action {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        visit(&Path::Field(at, "action"), ACTION, &mut self.action);
+        optional(&mut self.tool, at, "tool", NAME, visit);
+        self.scope.each_text(at, visit);
+    }
+}
+
+impl Texts for crate::feedback::Feedback {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        optional(&mut self.comment, at, "comment", TEXT, visit);
+    }
+}
+
+impl Texts for crate::pattern::Correction {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        optional(&mut self.note, at, "note", TEXT, visit);
     }
 }
 

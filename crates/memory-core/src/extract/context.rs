@@ -43,6 +43,9 @@ mod tests {
         brief.context = [("branch".into(), "main".into()), ("log".into(), "x".repeat(500))].into();
         let texts: Vec<String> =
             Context.extract(&episode).iter().map(|finding| finding.body.describe()).collect();
-        assert_eq!(texts, ["task_type is bugfix", "tag is urgent", "context.branch is main", "a is used", "b is used"]);
+        assert_eq!(
+            texts,
+            ["task_type is bugfix", "tag is urgent", "context.branch is main", "a is used", "b is used"]
+        );
     }
 }

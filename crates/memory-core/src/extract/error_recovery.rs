@@ -80,7 +80,10 @@ pub fn error_kind(error: &str) -> String {
     let class = error_class(error);
     let is_exception = |word: &&str| {
         let starts = word.chars().next().is_some_and(char::is_uppercase);
-        starts && ["Error", "Exception", "Warning"].iter().any(|end| word.ends_with(end) && word.len() > end.len())
+        starts
+            && ["Error", "Exception", "Warning"]
+                .iter()
+                .any(|end| word.ends_with(end) && word.len() > end.len())
     };
     let mut words = class.split(|c: char| !c.is_alphanumeric() && c != '_');
     match words.find(is_exception) {
@@ -127,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_kind_of_an_error_is_its_exception_or_its_first_words() {
-        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 3\njson.JSONDecodeError: bad\n";
+        let traceback =
+            "Traceback (most recent call last):\n  File \"a.py\", line 3\njson.JSONDecodeError: bad\n";
         assert_eq!(error_kind(traceback), "JSONDecodeError");
         assert_eq!(error_kind("Error: user 17 not found in the table"), "Error: user #");
     }

@@ -53,9 +53,16 @@ fn repeats(steps: &[Step]) -> Vec<PatternBody> {
         let [first, second] = pair else { return false };
         let both_failed = first.call.error().is_some() && second.call.error().is_some();
         let key = |step: &Step| ActionKey::of(&step.call).map(|key| key.exact);
-        both_failed && first.call.tool == second.call.tool && key(first).is_some() && key(first) == key(second)
+        both_failed
+            && first.call.tool == second.call.tool
+            && key(first).is_some()
+            && key(first) == key(second)
     };
-    steps.windows(2).filter(is_repeat).map(|pair| pitfall(Mistake::Repeated, &pair[0].call.tool, "")).collect()
+    steps
+        .windows(2)
+        .filter(is_repeat)
+        .map(|pair| pitfall(Mistake::Repeated, &pair[0].call.tool, ""))
+        .collect()
 }
 
 /// Whether checks were run and the last change of a file came after the last of them.

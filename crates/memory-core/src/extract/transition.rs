@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_first_success_after_a_failure_is_the_way_out() {
-        let taken = steps(vec![ok("edit"), failed("test", "KeyError: 'a'"), failed("test", "again"), ok("look")]);
+        let taken =
+            steps(vec![ok("edit"), failed("test", "KeyError: 'a'"), failed("test", "again"), ok("look")]);
         let recoveries: Vec<String> =
             shown(&transitions(&taken)).into_iter().filter(|text| text.starts_with("recover")).collect();
         assert!(recoveries.contains(&"recover/error/test/KeyError → look ×1".to_owned()), "{recoveries:?}");

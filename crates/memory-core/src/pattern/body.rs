@@ -265,7 +265,10 @@ mod tests {
     fn a_signature_tells_patterns_apart_and_is_read_back() {
         for body in bodies() {
             assert_eq!(PatternBody::parse(body.kind(), &body.signature()), Some(body.clone()));
-            let same = bodies().iter().filter(|other| PatternId::of(None, other) == PatternId::of(None, &body)).count();
+            let same = bodies()
+                .iter()
+                .filter(|other| PatternId::of(None, other) == PatternId::of(None, &body))
+                .count();
             assert_eq!(same, 1, "{body:?}");
         }
         assert_eq!(PatternBody::parse("decision_point", "start"), None);

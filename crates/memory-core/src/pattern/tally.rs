@@ -48,7 +48,12 @@ impl Tally {
     /// divided by the design effect 1 + (n − 1)ρ of a cluster of n (Kish, *Survey Sampling*, 1965, section 5.4).
     pub fn clustered(&self) -> Self {
         let effect = 1.0 + LIKENESS * (f64::from(self.episodes.max(1)) - 1.0);
-        Self { weight: self.weight / effect, credit: self.credit / effect, families: self.families.min(1), ..*self }
+        Self {
+            weight: self.weight / effect,
+            credit: self.credit / effect,
+            families: self.families.min(1),
+            ..*self
+        }
     }
 
     /// Both together.

@@ -1,23 +1,25 @@
 //! What similar episodes teach about a task.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Found, Lesson, Lessons, Placed};
 use crate::episode::{EpisodeHead, Outcome};
-use crate::id::EpisodeId;
+use crate::forecast::{Forecast, Resemblance, Run, SAME_TASK, TASK_STRENGTH, forecast};
+use crate::id::{EpisodeId, PatternId};
 use crate::limits::{ADVICE_ITEMS_MAX, ADVISERS_MAX};
-use crate::pattern::{PatternBody, Rate, Tally};
+use crate::pattern::{Measure, Mistake, PatternBody, Prior, Rate, Tally, VERDICT_EPISODES_MIN, Verdict};
 
 /// How likely an episode must be relevant for its lessons to become advice: advice from unlike tasks does harm.
 const ADVICE_CONFIDENCE: f64 = 0.15;
 /// Episodes named as evidence of one item at the most.
 const EVIDENCE_MAX: usize = 3;
-/// Distinct episodes that must have shown a pattern before its rate says anything.
-const PATTERN_EPISODES_MIN: u32 = 3;
 
 /// One piece of advice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdviceItem {
+    /// The pattern that it is; `None` for the account of a single episode.
+    pub pattern: Option<PatternId>,
     /// What to do or to avoid, made of recorded tool names and quotations.
     pub text: String,
     /// How often it held; `None` for the account of a single episode.
@@ -26,6 +28,8 @@ pub struct AdviceItem {
     pub evidence: Vec<EpisodeId>,
     /// Arguments that worked, quoted from one of them.
     pub example: Option<String>,
+    /// What was said of the pattern.
+    pub note: Option<String>,
 }
 
 /// What similar episodes teach.
@@ -37,8 +41,8 @@ pub struct Advice {
     pub pitfalls: Vec<AdviceItem>,
     /// How failures were recovered from.
     pub recoveries: Vec<AdviceItem>,
-    /// How the similar episodes ended; `None` where none has a known outcome.
-    pub success_rate: Option<Rate>,
+    /// How likely success is; `None` where nothing is known of the domain.
+    pub success: Option<Forecast>,
 }
 
 /// The episodes similar enough to learn from, the most similar first.
@@ -52,26 +56,56 @@ pub(crate) fn advisers(placed: &[Placed]) -> Vec<EpisodeId> {
     episodes.take(ADVISERS_MAX).collect()
 }
 
-/// Composes advice from the similar episodes (`heads`, the most similar first) and what they teach.
-///
-/// A sequence of tools becomes a step only if the lower bound of its success rate lies above the success rate of its
-/// domain, and a pitfall only if the upper bound lies below and it fails more often than not. Beside that the way of the most similar success is
-/// told as what it is: one account.
-pub fn compose(heads: &[EpisodeHead], lessons: &Lessons) -> Advice {
-    let mut outcomes = Tally::default();
-    for credit in heads.iter().filter_map(|head| head.outcome()?.credit()) {
-        outcomes.add(credit);
+/// A similar episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Similar {
+    /// The episode.
+    pub head: EpisodeHead,
+    /// How much its task is like the one in question, 0 to 1.
+    pub resemblance: f64,
+}
+
+impl Similar {
+    /// Compares the tasks of these episodes with this one, in the order given.
+    pub(crate) fn to(task: &str, heads: Vec<EpisodeHead>) -> Vec<Self> {
+        let task = Resemblance::to(task);
+        let compare = |head: EpisodeHead| Self { resemblance: task.of(&head.brief.task), head };
+        heads.into_iter().map(compare).collect()
     }
-    let base = lessons.base.mean();
-    let mut steps: Vec<AdviceItem> = heads.iter().find_map(account).into_iter().collect();
-    steps.extend(sequences(lessons, |tally| tally.is_above(base)));
-    let mut pitfalls = failures(lessons);
-    pitfalls.extend(sequences(lessons, |tally| tally.mean() < 0.5 && tally.is_below(base)));
+
+    /// Whether it is an earlier run of the task in question.
+    pub(crate) fn is_same_task(&self) -> bool {
+        self.resemblance >= SAME_TASK
+    }
+
+    /// The earlier run that it is, if its outcome counts.
+    fn run(&self) -> Option<Run> {
+        let completion = self.head.completion.as_ref().filter(|_| self.is_same_task())?;
+        let credit = completion.outcome?.credit()?;
+        let reliance = completion.basis.weight(completion.disputed);
+        Some(Run { episode: self.head.id, observed: Tally::one(credit, reliance, self.head.started_at) })
+    }
+}
+
+/// Composes advice from the similar episodes, the most similar first, and what those teach.
+///
+/// A pattern becomes a step only if the lower bound of its success rate lies above what is usual in its domain, and a
+/// pitfall only if the upper bound lies below. Beside that the way of the most similar success is told as what it is: one
+/// account. What was said of a pattern overrules its rate.
+pub fn compose(similar: &[Similar], lessons: &Lessons, domain: Option<&str>, now: Timestamp) -> Advice {
+    let runs: Vec<Run> = similar.iter().filter_map(Similar::run).collect();
+    let judged: Vec<Judged<'_>> =
+        lessons.lessons.iter().map(|lesson| Judged::new(lesson, lessons, now)).collect();
+    let mut steps: Vec<AdviceItem> =
+        similar.iter().find_map(|similar| account(&similar.head)).into_iter().collect();
+    steps.extend(told(&judged, Verdict::Advice));
+    let mut pitfalls = told(&judged, Verdict::Pitfall);
+    pitfalls.extend(failures(&judged));
     let mut advice = Advice {
         steps,
         pitfalls,
-        recoveries: recoveries(lessons),
-        success_rate: (outcomes.episodes > 0).then(|| outcomes.rate()),
+        recoveries: recoveries(&judged),
+        success: forecast(&runs, &lessons.lessons, &lessons.fields.of(domain), now),
     };
     for items in [&mut advice.steps, &mut advice.pitfalls, &mut advice.recoveries] {
         items.truncate(ADVICE_ITEMS_MAX);
@@ -90,159 +124,136 @@ fn account(head: &EpisodeHead) -> Option<AdviceItem> {
     } else {
         format!("in a similar success: {}{more}", path.join(" → "))
     };
-    Some(AdviceItem { text, rate: None, evidence: vec![head.id], example: None })
+    let evidence = vec![head.id];
+    Some(AdviceItem { pattern: None, text, rate: None, evidence, example: None, note: None })
 }
 
-/// Sequences of tools whose success rate passes `test`, the ones most shown first; a sequence that is part of one
-/// already taken is left out.
-fn sequences(lessons: &Lessons, test: impl Fn(&Tally) -> bool) -> Vec<AdviceItem> {
-    let mut passing: Vec<(&Lesson, &Vec<String>)> = lessons
-        .lessons
-        .iter()
-        .filter(|lesson| lesson.pattern.tally.episodes >= PATTERN_EPISODES_MIN)
-        .filter_map(|lesson| match &lesson.pattern.body {
-            PatternBody::ToolSequence { tools } => Some((lesson, tools)),
-            PatternBody::ErrorRecovery { .. } => None,
-        })
-        .filter(|(lesson, _)| test(&lesson.pattern.tally))
-        .collect();
-    passing.sort_by(|(a, a_tools), (b, b_tools)| {
-        let shown = b.shown_by.len().cmp(&a.shown_by.len());
-        shown.then(b_tools.len().cmp(&a_tools.len())).then_with(|| a_tools.cmp(b_tools))
-    });
-    let mut taken: Vec<&Vec<String>> = Vec::new();
-    let mut items = Vec::new();
-    for (lesson, tools) in passing {
-        if items.len() == ADVICE_ITEMS_MAX {
-            break;
+/// A lesson with its rate.
+struct Judged<'a> {
+    lesson: &'a Lesson,
+    rate: Rate,
+    verdict: Verdict,
+}
+
+impl<'a> Judged<'a> {
+    /// Where the task itself was run before, its runs count in full, against what its other evidence makes likely.
+    fn new(lesson: &'a Lesson, lessons: &Lessons, now: Timestamp) -> Self {
+        let Lesson { pattern, own, .. } = lesson;
+        let measure = pattern.body.measure();
+        let usual = lessons.fields.prior(pattern.domain.as_deref(), measure);
+        if own.episodes < VERDICT_EPISODES_MIN || measure == Measure::Recovery {
+            return Self { lesson, rate: pattern.rate(&usual, now), verdict: pattern.verdict(&usual, now) };
         }
-        let overlaps = |other: &&Vec<String>| contains(other, tools) || contains(tools, other);
-        if !taken.iter().any(overlaps) {
-            taken.push(tools);
-            items.push(item(lesson, lesson.pattern.body.describe(), Some(lesson.pattern.tally.rate())));
+        let elsewhere = pattern.evidence(now).minus(&own.clustered().at(now));
+        let here = Prior { mean: usual.mean_with(&elsewhere), strength: TASK_STRENGTH };
+        let own = own.at(now);
+        let said = pattern.correction.as_ref().and_then(|correction| correction.verdict);
+        let verdict = said.unwrap_or_else(|| here.verdict_against(usual.mean, &own));
+        Self { lesson, rate: here.rate(&own), verdict }
+    }
+
+    fn item(&self) -> AdviceItem {
+        let Lesson { pattern, shown_by, detail, .. } = self.lesson;
+        AdviceItem {
+            pattern: Some(pattern.id),
+            text: pattern.body.describe(),
+            rate: Some(self.rate),
+            evidence: shown_by.iter().take(EVIDENCE_MAX).copied().collect(),
+            example: detail.clone(),
+            note: pattern.correction.as_ref().and_then(|correction| correction.note.clone()),
+        }
+    }
+}
+
+/// The patterns of this verdict, the surest first; of patterns that say nearly the same the surest is told.
+fn told(judged: &[Judged<'_>], verdict: Verdict) -> Vec<AdviceItem> {
+    let is_shown = |judged: &&Judged<'_>| {
+        judged.verdict == verdict && judged.lesson.pattern.body.measure() == Measure::Outcome
+    };
+    let mut passing: Vec<&Judged<'_>> = judged.iter().filter(is_shown).collect();
+    passing.sort_by(|a, b| {
+        let surer = match verdict {
+            Verdict::Pitfall => a.rate.high.total_cmp(&b.rate.high),
+            Verdict::Advice | Verdict::Neutral => b.rate.low.total_cmp(&a.rate.low),
+        };
+        let longer = || tools(&b.lesson.pattern.body).len().cmp(&tools(&a.lesson.pattern.body).len());
+        surer.then_with(longer).then_with(|| a.lesson.pattern.id.cmp(&b.lesson.pattern.id))
+    });
+    let mut taken: Vec<&PatternBody> = Vec::new();
+    let mut items = Vec::new();
+    for judged in passing {
+        let body = &judged.lesson.pattern.body;
+        if items.len() < ADVICE_ITEMS_MAX && !taken.iter().any(|other| overlaps(other, body)) {
+            taken.push(body);
+            items.push(judged.item());
         }
     }
     items
 }
 
-fn contains(whole: &[String], part: &[String]) -> bool {
-    whole.windows(part.len()).any(|window| window == part)
+/// The tools that a pattern is about, in order.
+fn tools(body: &PatternBody) -> Vec<&str> {
+    match body {
+        PatternBody::ToolSequence { tools } => tools.iter().map(String::as_str).collect(),
+        PatternBody::DecisionPoint { after, choice } => {
+            let before = after.as_ref().map(|(tool, _)| tool.as_str());
+            before.into_iter().chain([choice.as_str()]).collect()
+        }
+        PatternBody::Context { name, value } if name == "tool" => vec![value],
+        PatternBody::Pitfall { tool, .. } if !tool.is_empty() => vec![tool],
+        _ => Vec::new(),
+    }
 }
 
-/// Failures seen in more than one similar episode, or never overcome in one.
-fn failures(lessons: &Lessons) -> Vec<AdviceItem> {
-    let mut kinds: Vec<((&str, &str), Vec<EpisodeId>, bool)> = Vec::new();
-    for lesson in &lessons.lessons {
-        let PatternBody::ErrorRecovery { tool, error, recovery } = &lesson.pattern.body else { continue };
-        let key = (tool.as_str(), error.as_str());
-        let place = kinds.iter().position(|(kind, ..)| *kind == key).unwrap_or_else(|| {
-            kinds.push((key, Vec::new(), false));
-            kinds.len() - 1
-        });
-        let (_, episodes, lost) = &mut kinds[place];
-        for episode in &lesson.shown_by {
-            if !episodes.contains(episode) {
-                episodes.push(*episode);
-            }
+/// Whether one says what the other says too: the tools of one are among those of the other in that order.
+fn overlaps(a: &PatternBody, b: &PatternBody) -> bool {
+    let (a, b) = (tools(a), tools(b));
+    let contains = |whole: &[&str], part: &[&str]| {
+        !part.is_empty()
+            && part.len() <= whole.len()
+            && whole.windows(part.len()).any(|window| window == part)
+    };
+    contains(&a, &b) || contains(&b, &a)
+}
+
+/// Failures seen in more than one similar episode, or never overcome in one, the most frequent first.
+fn failures(judged: &[Judged<'_>]) -> Vec<AdviceItem> {
+    let mut seen: Vec<(&Judged<'_>, &str, &str, usize)> = Vec::new();
+    let mut never_overcome: Vec<(&str, &str)> = Vec::new();
+    for judged in judged.iter().filter(|judged| judged.verdict == Verdict::Neutral) {
+        let PatternBody::Pitfall { mistake, tool, error } = &judged.lesson.pattern.body else { continue };
+        match mistake {
+            Mistake::Failed => seen.push((judged, tool, error, judged.lesson.shown_by.len())),
+            Mistake::Unresolved => never_overcome.push((tool, error)),
+            Mistake::Repeated | Mistake::Unchecked => {}
         }
-        *lost |= recovery.is_empty() || lesson.pattern.tally.credit == 0.0;
     }
-    kinds.retain(|(_, episodes, lost)| episodes.len() > 1 || *lost);
-    kinds.sort_by_key(|(_, episodes, _)| std::cmp::Reverse(episodes.len()));
-    let failures = kinds.into_iter().map(|((tool, error), mut episodes, _)| {
-        let text = format!("{tool} failed with \"{error}\" in {} similar episode(s)", episodes.len());
-        episodes.truncate(EVIDENCE_MAX);
-        AdviceItem { text, rate: None, evidence: episodes, example: None }
-    });
-    failures.take(ADVICE_ITEMS_MAX).collect()
+    seen.retain(|(_, tool, error, times)| *times > 1 || never_overcome.contains(&(*tool, *error)));
+    seen.sort_by_key(|(.., times)| std::cmp::Reverse(*times));
+    let item = |(judged, tool, error, times): (&Judged<'_>, &str, &str, usize)| {
+        let text = format!("{tool} failed with \"{error}\" in {times} similar episode(s)");
+        AdviceItem { text, ..judged.item() }
+    };
+    seen.into_iter().take(ADVICE_ITEMS_MAX).map(item).collect()
 }
 
 /// Recoveries that worked at least once, the likeliest first.
-fn recoveries(lessons: &Lessons) -> Vec<AdviceItem> {
-    let worked = lessons.lessons.iter().filter(|lesson| match &lesson.pattern.body {
+fn recoveries(judged: &[Judged<'_>]) -> Vec<AdviceItem> {
+    let has_worked = |judged: &&Judged<'_>| match &judged.lesson.pattern.body {
         PatternBody::ErrorRecovery { recovery, .. } => {
-            !recovery.is_empty() && lesson.pattern.tally.credit > 0.0
+            !recovery.is_empty()
+                && judged.lesson.pattern.tally.credit > 0.0
+                && judged.verdict != Verdict::Pitfall
         }
-        PatternBody::ToolSequence { .. } => false,
+        _ => false,
+    };
+    let mut worked: Vec<&Judged<'_>> = judged.iter().filter(has_worked).collect();
+    worked.sort_by(|a, b| {
+        let surer = b.rate.low.total_cmp(&a.rate.low);
+        surer.then_with(|| a.lesson.pattern.id.cmp(&b.lesson.pattern.id))
     });
-    let mut worked: Vec<(&Lesson, Rate)> =
-        worked.map(|lesson| (lesson, lesson.pattern.tally.rate())).collect();
-    worked.sort_by(|(a, a_rate), (b, b_rate)| {
-        b_rate
-            .low
-            .total_cmp(&a_rate.low)
-            .then_with(|| a.pattern.body.signature().cmp(&b.pattern.body.signature()))
-    });
-    let items =
-        worked.into_iter().map(|(lesson, rate)| item(lesson, lesson.pattern.body.describe(), Some(rate)));
-    items.take(ADVICE_ITEMS_MAX).collect()
-}
-
-fn item(lesson: &Lesson, text: String, rate: Option<Rate>) -> AdviceItem {
-    let evidence = lesson.shown_by.iter().take(EVIDENCE_MAX).copied().collect();
-    AdviceItem { text, rate, evidence, example: lesson.detail.clone() }
+    worked.into_iter().take(ADVICE_ITEMS_MAX).map(Judged::item).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::episode::fixture::{completed, ok};
-    use crate::id::PatternId;
-    use crate::pattern::Pattern;
-    use jiff::Timestamp;
-    use uuid::Uuid;
-
-    fn lesson(tools: &[&str], credit: f64, episodes: u32) -> Lesson {
-        Lesson {
-            pattern: Pattern {
-                id: PatternId(Uuid::nil()),
-                body: PatternBody::ToolSequence { tools: tools.iter().map(ToString::to_string).collect() },
-                domain: None,
-                tally: Tally { credit, episodes },
-                last_seen: Timestamp::UNIX_EPOCH,
-            },
-            shown_by: vec![EpisodeId(Uuid::nil())],
-            detail: None,
-        }
-    }
-
-    fn texts(items: &[AdviceItem]) -> Vec<&str> {
-        items.iter().map(|item| item.text.as_str()).collect()
-    }
-
-    #[test]
-    fn a_sequence_is_advised_or_warned_of_only_if_its_bounds_clear_the_base_rate() {
-        let lessons = Lessons {
-            lessons: vec![
-                lesson(&["good", "way"], 30.0, 30),
-                lesson(&["bad", "way"], 1.0, 30),
-                lesson(&["usual", "way"], 15.0, 30),
-                lesson(&["lucky", "way"], 2.0, 2),
-            ],
-            base: Tally { credit: 50.0, episodes: 100 },
-        };
-        let advice = compose(&[], &lessons);
-        assert_eq!(texts(&advice.steps), ["good → way"]);
-        assert_eq!(texts(&advice.pitfalls), ["bad → way"]);
-        assert_eq!(advice.success_rate, None);
-    }
-
-    #[test]
-    fn the_way_of_a_similar_success_is_told_as_one_account_and_failures_count_in_the_rate() {
-        let success = completed(vec![ok("look"), ok("fix")], Some(Outcome::Success)).head;
-        let failure = completed(vec![ok("guess")], Some(Outcome::Failure)).head;
-        let advice = compose(&[failure, success], &Lessons::default());
-        assert_eq!(texts(&advice.steps), ["in a similar success: look → fix"]);
-        let rate = advice.success_rate.unwrap();
-        assert_eq!((rate.mean, rate.episodes), (0.5, 2));
-    }
-
-    #[test]
-    fn the_longest_sequence_stands_for_the_parts_it_contains() {
-        let lessons = Lessons {
-            lessons: vec![lesson(&["a", "b"], 30.0, 30), lesson(&["a", "b", "c"], 30.0, 30)],
-            base: Tally { credit: 50.0, episodes: 100 },
-        };
-        assert_eq!(texts(&compose(&[], &lessons).steps), ["a → b → c"]);
-    }
-}
+mod tests;

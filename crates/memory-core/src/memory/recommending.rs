@@ -1,0 +1,164 @@
+//! What to do next.
+
+use super::Memory;
+use crate::episode::{Episode, Scope, Step};
+use crate::error::Error;
+use crate::extract::Course;
+use crate::forecast::{Forecast, Likely, forecast, next_tools, ways_out};
+use crate::id::EpisodeId;
+use crate::limits::{DETAIL_CHARS_MAX, NEIGHBOURS_MAX, RECOVERY_STEPS_MAX};
+use crate::pattern::Fields;
+use crate::retrieve::{Advice, Filter, Found, Kind, Similar, advisers};
+use crate::validate::{check, scrub};
+
+/// What a recommendation is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The task, in words.
+    pub task: String,
+    /// Its domain and project.
+    pub scope: Scope,
+    /// The open episode of it, whose steps so far count.
+    pub episode: Option<EpisodeId>,
+    /// An error that was just met.
+    pub error: Option<String>,
+}
+
+/// A tool that may be the way out of a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WayOut {
+    /// The tool, and how likely it is to be the next to succeed.
+    pub likely: Likely,
+    /// What was done with it in the most similar episode that was in the same trouble, quoted.
+    pub action: Option<String>,
+    /// That episode.
+    pub evidence: Option<EpisodeId>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recommendation {
+    /// Whether anything relevant is known: a similar episode, or what usually follows the steps so far.
+    pub known: bool,
+    /// Tools that may come next, the likeliest first.
+    pub next: Vec<Likely>,
+    /// What similar episodes teach.
+    pub advice: Advice,
+    /// Ways out of the last failure, the likeliest first; empty if there was none.
+    pub ways_out: Vec<WayOut>,
+    /// The similar episodes, the most similar first.
+    pub evidence: Vec<EpisodeId>,
+}
+
+impl Memory {
+    /// What to do next, from what was done before in such a task and in such a state.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NotFound`] if there is no such episode, [`Error::Store`].
+    pub async fn recommend(&self, mut asked: Asked) -> Result<Recommendation, Error> {
+        check(&mut asked, Vec::new())?;
+        scrub(&mut asked);
+        let course = match asked.episode {
+            Some(id) => self.episode(id).await?.steps,
+            None => Vec::new(),
+        };
+        let fields = self.ports.patterns.fields().await?;
+        let domain = asked.scope.domain.as_deref();
+        let filter =
+            Filter { kinds: vec![Kind::Episode], domain: asked.scope.domain.clone(), ..Filter::default() };
+        let (placed, _) = self.search(&asked.task, filter, None).await?;
+        let gated = advisers(&placed);
+        let found = placed.iter().filter_map(|placed| match placed.ranked.found {
+            Found::Episode(id) if Some(id) != asked.episode => Some(id),
+            _ => None,
+        });
+        let near: Vec<EpisodeId> = found.take(NEIGHBOURS_MAX).collect();
+        let mut heads = self.ports.episodes.heads(&near).await?;
+        heads.retain(|head| head.completion.is_some());
+        let similar = Similar::to(&asked.task, heads);
+        let episodes = self.whole(&similar).await?;
+        let next = self.next(&course, &fields.of(domain), &episodes).await?;
+        let ways_out = self.ways_out(&asked, &course, &fields.of(domain), &episodes).await?;
+        let teachers: Vec<Similar> =
+            similar.into_iter().filter(|similar| gated.contains(&similar.head.id)).collect();
+        let mut advice = if teachers.is_empty() {
+            Advice::default()
+        } else {
+            self.advice_of(&asked.task, domain, &teachers).await?
+        };
+        if advice.success.is_none() {
+            advice.success = self.usual(&fields, domain);
+        }
+        let evidence: Vec<EpisodeId> = teachers.iter().map(|similar| similar.head.id).collect();
+        let known = !evidence.is_empty() || !next.is_empty();
+        Ok(Recommendation { known, next, advice, ways_out, evidence })
+    }
+
+    /// What is usual in the domain, or anywhere if nothing is known of it.
+    fn usual(&self, fields: &Fields, domain: Option<&str>) -> Option<Forecast> {
+        let now = self.ports.source.now();
+        forecast(&[], &[], &fields.of(domain), now).or_else(|| forecast(&[], &[], fields, now))
+    }
+
+    /// The whole of these episodes, with how much their tasks are like the one in question.
+    async fn whole(&self, similar: &[Similar]) -> Result<Vec<(f64, Episode)>, Error> {
+        let mut episodes = Vec::with_capacity(similar.len());
+        for similar in similar {
+            // What was deleted in the meantime is left out.
+            if let Some(episode) = self.ports.episodes.get(similar.head.id).await? {
+                episodes.push((similar.resemblance, episode));
+            }
+        }
+        Ok(episodes)
+    }
+
+    async fn next(
+        &self,
+        course: &[Step],
+        fields: &Fields,
+        episodes: &[(f64, Episode)],
+    ) -> Result<Vec<Likely>, Error> {
+        let states = Course(course).states();
+        let habits = self.ports.experience.choices(fields.domains(), states).await?;
+        let similar: Vec<(f64, &[Step])> =
+            episodes.iter().map(|(resemblance, episode)| (*resemblance, episode.steps.as_slice())).collect();
+        Ok(next_tools(course, &habits, &similar))
+    }
+
+    async fn ways_out(
+        &self,
+        asked: &Asked,
+        course: &[Step],
+        fields: &Fields,
+        episodes: &[(f64, Episode)],
+    ) -> Result<Vec<WayOut>, Error> {
+        let troubles = Course(course).troubles(asked.error.as_deref());
+        if troubles.is_empty() {
+            return Ok(Vec::new());
+        }
+        let failed = course.last().map(|step| step.call.tool.as_str());
+        let known = self.ports.experience.choices(fields.domains(), troubles).await?;
+        let way_out = |likely: Likely| {
+            let shown = episodes.iter().find_map(|(_, episode)| {
+                Some((episode.head.id, taken(&episode.steps, failed, &likely.tool)?))
+            });
+            let (evidence, action) = shown.unzip();
+            WayOut { likely, action, evidence }
+        };
+        Ok(ways_out(&known).into_iter().map(way_out).collect())
+    }
+}
+
+/// What an episode did with a tool as the first success after a failure (of this tool), quoted.
+fn taken(steps: &[Step], failed: Option<&str>, tool: &str) -> Option<String> {
+    let failures = steps.iter().enumerate().filter(|(_, step)| {
+        step.call.error().is_some() && failed.is_none_or(|failed| step.call.tool == failed)
+    });
+    let mut ways = failures.filter_map(|(index, _)| {
+        let after = &steps[index + 1..steps.len().min(index + 1 + RECOVERY_STEPS_MAX)];
+        after.iter().find(|step| step.call.error().is_none()).filter(|step| step.call.tool == tool)
+    });
+    let call = &ways.next()?.call;
+    let text = call.args.as_deref().or(call.action.as_deref())?;
+    Some(text.chars().take(DETAIL_CHARS_MAX).collect())
+}
