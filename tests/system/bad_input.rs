@@ -265,6 +265,8 @@ fn values_out_of_range_and_contradictions_are_refused() {
         ("create_episode", json!({"task": "t", "outcome": "success", "reward": 2}), "reward"),
         ("create_episode", json!({"task": "t", "summary": "of what?"}), "summary"),
         ("create_episode", json!({"task": "t", "reward": 1}), "reward"),
+        ("create_episode", json!({"task": "t", "basis": "tests"}), "basis"),
+        ("complete_episode", json!({"episode_id": episode, "outcome": "success", "basis": "hope"}), "basis"),
         ("create_episode", json!({"task": "t", "started_at": "yesterday"}), "started_at"),
         ("create_episode", json!({"task": "t", "started_at": "2026-02-30"}), "started_at"),
         (

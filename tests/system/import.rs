@@ -34,7 +34,7 @@ fn the_documented_format_is_read_in_full() {
     let home = Home::new();
     let run = json!({
         "id": "run-1", "task": "Make the parser faster", "domain": "coding.rust", "repo": "tables",
-        "success": true, "reward": 0.9, "summary": "Interning was it.", "started_at": "2026-03-01T10:00:00Z",
+        "success": true, "reward": 0.9, "basis": "user", "summary": "Interning was it.", "started_at": "2026-03-01T10:00:00Z",
         "files_edited": ["src/parse.rs"], "agent": "claude", "model": "m-1", "corpus": "own", "task_id": "t-1", "run": 2,
         "somebody_elses_field": {"is": "ignored"},
         "steps": [
@@ -56,6 +56,7 @@ fn the_documented_format_is_read_in_full() {
     assert_eq!(episode["summary"], "Interning was it.");
     assert_eq!(episode["artifacts"], json!(["src/parse.rs"]));
     assert_eq!(episode["reward"]["total"], 0.9);
+    assert_eq!(episode["basis"], "user");
     assert_eq!(
         episode["context"],
         json!({"agent": "claude", "corpus": "own", "model": "m-1", "run": "2", "task_id": "t-1"})

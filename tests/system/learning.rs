@@ -61,9 +61,17 @@ fn nothing_is_learned_before_an_episode_is_complete_and_everything_after() {
 
     let end = json!({"episode_id": id, "outcome": "success", "summary": "Cleaned the cache."});
     let completed = server.call("complete_episode", end);
-    assert_eq!(completed["reward"]["parts"], json!({"given": null, "outcome": 1.0, "steps_ok": 0.75}));
-    assert_eq!(completed["reward"]["total"], 0.95);
+    let parts = json!({"given": null, "outcome": 1.0, "checks": 1.0, "recoveries": 1.0, "steps_ok": 0.75});
+    assert_eq!(completed["reward"], json!({"total": 1.0, "computed": 1.0, "parts": parts}));
     assert!(completed["reflection"].as_str().unwrap().contains("clean_cache"), "{completed}");
+    assert_eq!((&completed["basis"], completed.get("disputed")), (&json!("build"), None));
+    let worked = &completed["statements"][1];
+    assert_eq!((&worked["kind"], &worked["steps"]), (&json!("worked"), &json!([2, 4])));
+    assert!(worked["text"].as_str().unwrap().contains("after clean_cache it succeeded"), "{worked}");
+    let shown = server.call("get_episode", json!({"episode_id": id}));
+    for field in ["basis", "statements", "reward"] {
+        assert_eq!(shown[field], completed[field], "{field}");
+    }
     let metrics = server.learned();
     assert!(metrics["store"]["patterns"].as_u64().unwrap() > 0);
     let advice = server.call("query_memory", json!({"query": TASK}))["advice"].take();
@@ -72,6 +80,41 @@ fn nothing_is_learned_before_an_episode_is_complete_and_everything_after() {
         assert!(evidence(&advice[part]).iter().all(|shown| *shown == id), "{part}: {advice}");
     }
     assert_eq!(advice["success_rate"]["episodes"], 1);
+}
+
+#[test]
+fn an_outcome_says_what_it_rests_on_and_whether_the_steps_contradict_it() {
+    let home = Home::new();
+    let mut server = home.start();
+    let run =
+        |line: &str, error: Option<&str>| json!({"tool": "Bash", "args": {"command": line}, "error": error});
+    let (passing, failing) = (run("cargo test", None), run("cd a && cargo test", Some("1 failed")));
+    for (steps, said, basis, disputed) in [
+        (json!([failing, passing]), None, "tests", false),
+        (json!([passing, failing]), None, "claim", true),
+        (json!([passing, failing]), Some("tests"), "claim", true),
+        (json!([passing, failing]), Some("user"), "user", true),
+        (json!([run("git push", None)]), None, "commit", false),
+        (json!([]), Some("exit_code"), "exit_code", false),
+        (json!([]), None, "claim", false),
+    ] {
+        let new = json!({"task": "Mend the parser", "steps": steps, "outcome": "success", "basis": said});
+        let created = server.call("create_episode", new);
+        let shown = server.call("get_episode", json!({"episode_id": created["episode_id"]}));
+        for result in [&created, &shown] {
+            let disputed = disputed.then_some(&json!(true)).cloned();
+            assert_eq!(
+                (&result["basis"], result.get("disputed").cloned()),
+                (&json!(basis), disputed),
+                "{result}"
+            );
+        }
+    }
+    let open = server.call("create_episode", json!({"task": "Mend the lexer", "steps": [failing]}));
+    assert_eq!(open.get("basis"), None);
+    let end = json!({"episode_id": open["episode_id"], "outcome": "success", "basis": "build"});
+    let completed = server.call("complete_episode", end);
+    assert_eq!((&completed["basis"], &completed["disputed"]), (&json!("build"), &json!(true)));
 }
 
 #[test]

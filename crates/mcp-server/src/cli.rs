@@ -123,7 +123,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ImportFormat {
     /// JSON lines, one run each: id, task, steps [{tool, args, observation, ok, error}], success or outcome, and
-    /// optionally domain, repo, reward, summary, started_at. A run whose id is known is not stored again
+    /// optionally domain, repo, reward, basis, summary, started_at. A run whose id is known is not stored again
     Jsonl {
         /// The file; - reads standard input
         file: PathBuf,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use anyhow::Context;
-use memory_core::episode::{Brief, NewStep, Outcome, Scope, StepResult};
+use memory_core::episode::{Basis, Brief, NewStep, Outcome, Scope, StepResult};
 use memory_core::error::Error;
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::port::Inserted;
@@ -32,6 +32,9 @@ pub(crate) struct Run {
     /// One of this product's outcomes, or anything else that is worth keeping as context.
     #[serde(default)]
     outcome: Value,
+    /// What the outcome rests on, by its name; anything else is taken as not said.
+    #[serde(default)]
+    basis: Value,
     summary: Option<String>,
     started_at: Option<String>,
     #[serde(default)]
@@ -99,6 +102,7 @@ impl Run {
             summary: non_blank(self.summary),
             reward: self.reward,
             artifacts: self.files_edited,
+            basis: self.basis.as_str().and_then(|name| name.parse::<Basis>().ok()),
         };
         let steps = self.steps.into_iter().map(RunStep::into_step).collect();
         Ok(NewEpisode { external_id: Some(self.id), brief, started_at, steps, ending: Some(ending) })

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::command::{ActionKey, Check, CheckRun, check_runs, edits, label};
 use crate::episode::Step;
 use crate::extract::{error_class, tool_path};
-use crate::limits::{QUOTATION_CHARS_MAX, REFLECTION_CHARS_MAX, STATEMENT_STEPS_MAX, STATEMENTS_MAX};
+use crate::limits::{
+    LABEL_CHARS_MAX, QUOTATION_CHARS_MAX, REFLECTION_CHARS_MAX, STATEMENT_STEPS_MAX, STATEMENTS_MAX,
+};
 
 /// Tools named in the path of a reflection at the most.
 const PATH_TOOLS_MAX: usize = 16;
@@ -16,6 +18,8 @@ const PATH_TOOLS_MAX: usize = 16;
 const FAILURES_MAX: usize = 5;
 /// Actions named between a failure and the success after it.
 const BETWEEN_MAX: usize = 3;
+/// Repeated calls of which it is looked for what worked in the end.
+const REPEATS_MAX: usize = 20;
 /// Times that one call is made before it counts as going in circles.
 const LOOP_CALLS_MIN: usize = 3;
 
@@ -116,7 +120,9 @@ impl Reflection {
         parts.extend(told.into_iter().map(|(_, text)| text));
         if self.statements.is_empty() {
             // Stored before there were statements.
-            parts.extend(self.failures.iter().map(|failure| format!("{}.", failure.told(&failure.tool))));
+            parts.extend(
+                self.failures.iter().map(|failure| format!("{}.", failure.told(&named(&failure.tool)))),
+            );
         }
         parts.join(" ")
     }
@@ -272,8 +278,13 @@ impl Reading {
         cut(self.seen[index].error.as_deref().unwrap_or_default(), QUOTATION_CHARS_MAX)
     }
 
-    fn label_of(&self, step: u32) -> &str {
-        self.seen.iter().find(|seen| seen.number == step).map_or("", |seen| &seen.label)
+    fn name(&self, index: usize) -> String {
+        named(&self.seen[index].label)
+    }
+
+    fn name_of_step(&self, step: u32) -> String {
+        let seen = self.seen.iter().find(|seen| seen.number == step);
+        seen.map_or_else(String::new, |seen| named(&seen.label))
     }
 
     /// Failures after which the same succeeded, those of checks first.
@@ -314,25 +325,26 @@ impl Reading {
                 continue;
             };
             let Some(last) = runs.next_back().filter(|last| last.passed) else { continue };
-            let (name, what) = (self.label_of(last.step), name_of(check));
+            let (name, what) = (self.name_of_step(last.step), name_of(check));
             worked.push(if all {
                 (format!("{name} passed at the first try"), vec![first.step, last.step])
             } else {
                 (format!("the last {what} ({name}) passed"), vec![last.step])
             });
         }
-        worked.extend(recoveries.iter().map(|Recovery { failed, worked, times }| {
-            let name = &self.seen[*failed].label;
+        worked.extend(recoveries.iter().take(STATEMENTS_MAX).map(|Recovery { failed, worked, times }| {
+            let name = self.name(*failed);
             let times = if *times > 1 { format!(" {times}×, last") } else { String::new() };
             let mut between: Vec<&str> = Vec::new();
             for seen in self.seen[failed + 1..*worked].iter().rev().filter(|seen| seen.error.is_none()) {
                 if between.len() < BETWEEN_MAX && !between.contains(&seen.label.as_str()) {
-                    between.insert(0, &seen.label);
+                    between.push(&seen.label);
                 }
             }
             let after = if between.is_empty() {
                 "the next call of it succeeded".to_owned()
             } else {
+                let between: Vec<String> = between.into_iter().rev().map(named).collect();
                 format!("after {} it succeeded", between.join(", "))
             };
             let steps = vec![self.number(*failed), self.number(*worked)];
@@ -346,12 +358,12 @@ impl Reading {
         let last_test = self.runs.iter().rfind(|run| run.check == Check::Test).filter(|last| !last.passed);
         let last_test = last_test.and_then(|last| self.seen.iter().position(|seen| seen.number == last.step));
         if let Some(index) = last_test {
-            let (name, error) = (&self.seen[index].label, self.quoted(index));
+            let (name, error) = (self.name(index), self.quoted(index));
             let text = format!("the last test run ({name}) failed with \"{error}\"");
             failed.push((text, vec![self.number(index)]));
         }
         for steps in repeats {
-            let (name, error) = (&self.seen[steps[0]].label, self.quoted(steps[0]));
+            let (name, error) = (self.name(steps[0]), self.quoted(steps[0]));
             let text = format!("the same call of {name} failed {}× with \"{error}\"", steps.len());
             failed.push((text, self.numbers(steps)));
         }
@@ -384,10 +396,10 @@ impl Reading {
             let overcome = is_overcome(name, &steps);
             let failure =
                 Failure { tool: String::new(), error: error.to_owned(), times: steps.len() as u32, overcome };
-            (failure.told(name), self.numbers(&steps))
+            (failure.told(&named(name)), self.numbers(&steps))
         }));
         failed.extend(self.circles().into_iter().map(|steps| {
-            let name = &self.seen[steps[0]].label;
+            let name = self.name(steps[0]);
             let text = format!("the same call of {name} was made {}× with no edit in between", steps.len());
             (text, self.numbers(&steps))
         }));
@@ -425,7 +437,8 @@ impl Reading {
             );
             differently.push((text, vec![test.step, edit.number]));
         }
-        for steps in repeats {
+        // Bounded, because each looks through the rest of the steps.
+        for steps in repeats.iter().take(REPEATS_MAX) {
             let last = steps[steps.len() - 1];
             let Seen { label, exact, .. } = &self.seen[last];
             let later = &self.seen[last + 1..];
@@ -436,7 +449,7 @@ impl Reading {
                 later.iter().take_while(|seen| seen.number < worked.number).filter(|seen| seen.edited).last();
             let what_worked = match edit {
                 Some(edit) if worked.exact == *exact => {
-                    format!("it worked after {} at step {}", edit.label, edit.number)
+                    format!("it worked after {} at step {}", named(&edit.label), edit.number)
                 }
                 _ if worked.exact != *exact => {
                     format!("with other arguments it worked at step {}", worked.number)
@@ -445,7 +458,8 @@ impl Reading {
             };
             let times = steps.len();
             let text = format!(
-                "{label} was called {times}× with the same arguments and failed the same way; {what_worked}"
+                "{} was called {times}× with the same arguments and failed the same way; {what_worked}",
+                named(label)
             );
             let mut numbers = vec![self.number(steps[0]), self.number(last), worked.number];
             numbers.extend(edit.map(|edit| edit.number));
@@ -453,6 +467,11 @@ impl Reading {
         }
         differently
     }
+}
+
+/// What a step is called, in a statement.
+fn named(label: &str) -> String {
+    cut(label, LABEL_CHARS_MAX)
 }
 
 fn name_of(check: Check) -> &'static str {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use memory_core::episode::{Brief, Episode, EpisodeHead, Outcome, Scope};
+use memory_core::episode::{Basis, Brief, Episode, EpisodeHead, Outcome, Scope};
 use memory_core::error::Error;
 use memory_core::event::{EpisodeEvent, EventHandler};
 use memory_core::id::{EpisodeId, NoteId};
@@ -40,7 +40,9 @@ async fn an_episode_grows_step_by_step_and_ends_with_reward_and_reflection() {
     assert_eq!(memory.add_step(created.id, ok("build")).await.unwrap(), 3);
     let (completion, job) = memory.complete(created.id, ending(Outcome::Success)).await.unwrap();
     let total = completion.reward.total.unwrap();
-    assert!((total - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-9, "{total}");
+    // Nothing failed for good, and similar episodes there are none.
+    assert!((total - 1.0).abs() < 1e-9, "{total}");
+    assert_eq!((completion.basis, completion.disputed), (Basis::Claim, false));
     assert_eq!(completion.reflection.path, ["build", "edit", "build"]);
     assert!(completion.reflection.failures[0].overcome);
     let episode = memory.episode(created.id).await.unwrap();
@@ -66,6 +68,58 @@ async fn a_finished_episode_in_one_call_is_as_one_that_grew() {
     let (whole, grown) = (memory.episode(whole.id).await.unwrap(), memory.episode(grown.id).await.unwrap());
     assert_eq!((whole.steps, whole.head.completion), (grown.steps, grown.head.completion));
     assert_eq!(whole.head.step_count, grown.head.step_count);
+}
+
+/// A memory of unlike episodes, and successes at one task with these numbers of steps.
+async fn with_successes(stores: &Stores, step_counts: &[usize]) -> Memory {
+    let memory = memory(stores);
+    for task in ["bake sourdough bread", "paint the garden fence", "tune an old piano", "file a tax return"] {
+        memory.create(finished(task, Outcome::Success, vec![ok("t")])).await.unwrap();
+    }
+    for (number, steps) in step_counts.iter().enumerate() {
+        let task = format!("cancel the flight reservation of passenger {number}");
+        memory.create(finished(&task, Outcome::Success, vec![ok("t"); *steps])).await.unwrap();
+    }
+    memory
+}
+
+#[tokio::test]
+async fn a_reward_compares_the_steps_with_those_of_similar_successes() {
+    let task = "cancel the flight reservation of a passenger";
+    for (step_counts, expected) in [(&[2, 3, 3][..], Some(0.5)), (&[9, 9, 9], Some(1.0)), (&[2, 2], None)] {
+        let stores = InMemoryStore::stores();
+        let memory = with_successes(&stores, step_counts).await;
+        let grown = memory.create(open(task)).await.unwrap();
+        for _ in 0..6 {
+            memory.add_step(grown.id, ok("t")).await.unwrap();
+        }
+        let (completion, _) = memory.complete(grown.id, ending(Outcome::Success)).await.unwrap();
+        assert_eq!(completion.reward.parts.efficiency, expected, "{step_counts:?}");
+
+        let memory = with_successes(&InMemoryStore::stores(), step_counts).await;
+        let whole = memory.create(finished(task, Outcome::Success, vec![ok("t"); 6])).await.unwrap();
+        assert_eq!(whole.head.completion.unwrap().reward, completion.reward, "as one that grew");
+        let stored = memory.episode(whole.id).await.unwrap().head.completion.unwrap();
+        assert_eq!(stored.reward, completion.reward);
+    }
+}
+
+#[tokio::test]
+async fn failures_unlike_tasks_and_imports_are_no_comparison() {
+    let stores = InMemoryStore::stores();
+    let memory = with_successes(&stores, &[2, 2, 2]).await;
+    let efficiency =
+        |created: memory_core::memory::Created| created.head.completion.unwrap().reward.parts.efficiency;
+    let other = finished("write a compiler for prolog", Outcome::Success, vec![ok("t"); 6]);
+    assert_eq!(efficiency(memory.create(other).await.unwrap()), None);
+    let task = "cancel the flight reservation of a passenger";
+    let failure = finished(task, Outcome::Failure, vec![ok("t"); 6]);
+    assert_eq!(efficiency(memory.create(failure).await.unwrap()), None);
+    let run = named("run", finished(task, Outcome::Success, vec![ok("t"); 6]));
+    memory.import(vec![run.clone()]).await.unwrap();
+    let imported = memory.create(run).await.unwrap();
+    assert!(imported.existing);
+    assert_eq!(efficiency(imported), None);
 }
 
 #[tokio::test]
@@ -311,6 +365,7 @@ fn leaky(secret: &str) -> NewEpisode {
         ending: Some(NewEnding {
             outcome: Some(Outcome::Success),
             summary: Some(text("summary")),
+            basis: None,
             reward: None,
             artifacts: vec![text("artifact")],
         }),

@@ -56,6 +56,7 @@ fn all_texts(text: &str) -> NewEpisode {
         outcome: Some(Outcome::Success),
         summary: Some(text()),
         reward: Some(1.5),
+        basis: None,
         artifacts: vec![text()],
     });
     new

@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::wire::answer::WireHit;
 use crate::wire::episode::{
     AddStepArgs, AddStepResult, CompleteEpisodeArgs, CompleteEpisodeResult, CreateEpisodeArgs,
-    CreateEpisodeResult, GetEpisodeArgs, WireEpisode, WireReward, state,
+    CreateEpisodeResult, GetEpisodeArgs, WireEpisode, state,
 };
 use crate::wire::parse::id;
 
@@ -47,9 +47,12 @@ impl Server {
 impl Server {
     async fn create(&self, args: CreateEpisodeArgs) -> Result<CreateEpisodeResult, Error> {
         let created = self.app.memory.create(args.parse()?).await?;
+        let completion = created.head.completion.as_ref();
         Ok(CreateEpisodeResult {
             episode_id: created.id.to_string(),
-            state: state(created.head.completion.is_some()),
+            state: state(completion.is_some()),
+            basis: completion.map(|completion| completion.basis.into()),
+            disputed: completion.is_some_and(|completion| completion.disputed),
             existing: created.existing,
             job_id: created.job.map(|id| id.to_string()),
             similar: created.similar.iter().map(WireHit::pointer).collect(),
@@ -65,11 +68,7 @@ impl Server {
     async fn complete(&self, args: CompleteEpisodeArgs) -> Result<CompleteEpisodeResult, Error> {
         let (episode_id, ending) = args.parse();
         let (completion, job) = self.app.memory.complete(id("episode_id", &episode_id)?, ending).await?;
-        Ok(CompleteEpisodeResult {
-            reward: WireReward::from(&completion.reward),
-            reflection: completion.reflection.text(),
-            job_id: job.to_string(),
-        })
+        Ok(CompleteEpisodeResult::new(&completion, job))
     }
 
     async fn page(&self, args: GetEpisodeArgs) -> Result<WireEpisode, Error> {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use memory_core::episode::{Brief, Episode, NewStep, Outcome, Scope, Step, StepResult};
+use memory_core::episode::{Basis, Brief, Completion, Episode, NewStep, Outcome, Scope, Step, StepResult};
 use memory_core::error::Error;
+use memory_core::id::JobId;
 use memory_core::limits::{STEPS_PAGE_DEFAULT, STEPS_PAGE_MAX};
 use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
+use memory_core::reflection::{Reflection, Statement};
 use memory_core::reward::Reward;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,45 @@ impl From<Outcome> for WireOutcome {
             Outcome::Partial => Self::Partial,
             Outcome::Failure => Self::Failure,
             Outcome::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+/// What an outcome rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum WireBasis {
+    Tests,
+    Build,
+    ExitCode,
+    Commit,
+    User,
+    Claim,
+}
+
+impl From<WireBasis> for Basis {
+    fn from(basis: WireBasis) -> Self {
+        match basis {
+            WireBasis::Tests => Self::Tests,
+            WireBasis::Build => Self::Build,
+            WireBasis::ExitCode => Self::ExitCode,
+            WireBasis::Commit => Self::Commit,
+            WireBasis::User => Self::User,
+            WireBasis::Claim => Self::Claim,
+        }
+    }
+}
+
+impl From<Basis> for WireBasis {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Tests => Self::Tests,
+            Basis::Build => Self::Build,
+            Basis::ExitCode => Self::ExitCode,
+            Basis::Commit => Self::Commit,
+            Basis::User => Self::User,
+            Basis::Claim => Self::Claim,
         }
     }
 }
@@ -130,6 +171,8 @@ pub(crate) struct CreateEpisodeArgs {
     steps: Option<Vec<StepArgs>>,
     /// Give it if the task is finished; leave it out to add steps later.
     outcome: Option<WireOutcome>,
+    /// How you know the outcome (with `outcome`).
+    basis: Option<WireBasis>,
     /// What was done and learned, in a few sentences (with `outcome`).
     summary: Option<String>,
     /// Your own measure of success (with `outcome`).
@@ -148,7 +191,11 @@ impl CreateEpisodeArgs {
             steps.map(|(index, step)| step.parse(&format!("steps[{index}]."), &mut violations)).collect();
         let summary = non_blank(self.summary);
         if self.outcome.is_none() {
-            for (field, given) in [("summary", summary.is_some()), ("reward", self.reward.is_some())] {
+            for (field, given) in [
+                ("basis", self.basis.is_some()),
+                ("summary", summary.is_some()),
+                ("reward", self.reward.is_some()),
+            ] {
                 if given {
                     violations.add(
                         field,
@@ -163,6 +210,7 @@ impl CreateEpisodeArgs {
             summary,
             reward: self.reward,
             artifacts: Vec::new(),
+            basis: self.basis.map(Into::into),
         });
         let brief = Brief {
             task: self.task,
@@ -187,6 +235,12 @@ pub(crate) struct CreateEpisodeResult {
     pub(crate) episode_id: String,
     /// `open` or `completed`.
     pub(crate) state: &'static str,
+    /// What the outcome rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) basis: Option<WireBasis>,
+    /// Only if true: the steps contradict the outcome.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) disputed: bool,
     /// Whether the episode was there already under its external id, so that nothing was stored.
     pub(crate) existing: bool,
     /// The extraction job of a finished episode.
@@ -231,6 +285,8 @@ pub(crate) struct CompleteEpisodeArgs {
     pub(crate) episode_id: String,
     /// How it ended.
     outcome: WireOutcome,
+    /// How you know.
+    basis: Option<WireBasis>,
     /// What was done and learned, in a few sentences.
     summary: Option<String>,
     /// Your own measure of success.
@@ -248,6 +304,7 @@ impl CompleteEpisodeArgs {
             summary: non_blank(self.summary),
             reward: self.reward,
             artifacts: self.artifacts.unwrap_or_default(),
+            basis: self.basis.map(Into::into),
         };
         (self.episode_id, ending)
     }
@@ -256,19 +313,65 @@ impl CompleteEpisodeArgs {
 /// Result of `complete_episode`.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct CompleteEpisodeResult {
+    /// What the outcome rests on.
+    basis: WireBasis,
+    /// Only if true: the steps contradict the outcome.
+    #[serde(skip_serializing_if = "is_false")]
+    disputed: bool,
     /// How good the episode was.
-    pub(crate) reward: WireReward,
+    reward: WireReward,
     /// What can be read off its steps.
-    pub(crate) reflection: String,
+    reflection: String,
+    /// The same, one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    statements: Vec<WireStatement>,
     /// The background job that learns from it.
-    pub(crate) job_id: String,
+    job_id: String,
+}
+
+impl CompleteEpisodeResult {
+    pub(crate) fn new(completion: &Completion, job: JobId) -> Self {
+        Self {
+            basis: completion.basis.into(),
+            disputed: completion.disputed,
+            reward: WireReward::from(&completion.reward),
+            reflection: completion.reflection.text(),
+            statements: statements(&completion.reflection),
+            job_id: job.to_string(),
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// One thing that the steps show.
+#[derive(Debug, JsonSchema, Serialize)]
+struct WireStatement {
+    /// worked, failed or differently (what to do differently).
+    kind: &'static str,
+    text: String,
+    /// Numbers of the steps that show it.
+    steps: Vec<u32>,
+}
+
+fn statements(reflection: &Reflection) -> Vec<WireStatement> {
+    let wire = |Statement { kind, text, steps }: &Statement| WireStatement {
+        kind: kind.name(),
+        text: text.clone(),
+        steps: steps.clone(),
+    };
+    reflection.statements.iter().map(wire).collect()
 }
 
 /// A reward and what it was computed from.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireReward {
-    /// 0 to 1: `given` if there is one, else 0.8 × outcome + 0.2 × steps_ok.
+    /// 0 to 1: `given` if there is one, else `computed`.
     total: Option<f64>,
+    /// 0.7 × outcome + 0.1 × each of checks, efficiency and recoveries; unknown ones leave their weight to the others.
+    computed: Option<f64>,
     /// What it was computed from.
     parts: WireRewardParts,
 }
@@ -279,6 +382,15 @@ struct WireRewardParts {
     given: Option<f64>,
     /// 1 for success, 0.5 for partial, 0 for failure and abandoned.
     outcome: Option<f64>,
+    /// Whether the last test run and the last build passed; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<f64>,
+    /// Median steps of similar successes ÷ its own; absent if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    efficiency: Option<f64>,
+    /// Share of failed steps that were overcome; absent without failures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recoveries: Option<f64>,
     /// Share of the steps that succeeded; null without steps.
     steps_ok: Option<f64>,
 }
@@ -288,9 +400,12 @@ impl From<&Reward> for WireReward {
         let parts = WireRewardParts {
             given: reward.parts.given.map(round),
             outcome: reward.parts.outcome,
+            checks: reward.parts.checks,
+            efficiency: reward.parts.efficiency.map(round),
+            recoveries: reward.parts.recoveries.map(round),
             steps_ok: reward.parts.steps_ok.map(round),
         };
-        Self { total: reward.total.map(round), parts }
+        Self { total: reward.total.map(round), computed: reward.computed.map(round), parts }
     }
 }
 
@@ -324,12 +439,21 @@ pub(crate) struct WireEpisode {
     completed_at: Option<String>,
     /// Null while it is open, or where nobody knows.
     outcome: Option<WireOutcome>,
+    /// What the outcome rests on; absent while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basis: Option<WireBasis>,
+    /// Only if true: the steps contradict the outcome.
+    #[serde(skip_serializing_if = "is_false")]
+    disputed: bool,
     summary: Option<String>,
     artifacts: Vec<String>,
     /// Null while it is open.
     reward: Option<WireReward>,
     /// What can be read off its steps; null while it is open.
     reflection: Option<String>,
+    /// The same, one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    statements: Vec<WireStatement>,
     /// All steps, not only those of this page.
     step_count: u32,
     /// One page of its steps.
@@ -422,6 +546,12 @@ impl WireEpisode {
             started_at: head.started_at.to_string(),
             completed_at: completion.as_ref().map(|completion| completion.at.to_string()),
             outcome: completion.as_ref().and_then(|completion| completion.outcome).map(Into::into),
+            basis: completion.as_ref().map(|completion| completion.basis.into()),
+            disputed: completion.as_ref().is_some_and(|completion| completion.disputed),
+            statements: completion
+                .as_ref()
+                .map(|completion| statements(&completion.reflection))
+                .unwrap_or_default(),
             reward: completion.as_ref().map(|completion| WireReward::from(&completion.reward)),
             reflection: completion.as_ref().map(|completion| completion.reflection.text()),
             artifacts: completion.as_ref().map(|completion| completion.artifacts.clone()).unwrap_or_default(),
