@@ -78,7 +78,7 @@ fn page(
         let sql = match kind {
             Kind::Episode => "SELECT id FROM episode WHERE id > ?1 ORDER BY id LIMIT ?2",
             Kind::Pattern => concat!(
-                "SELECT id FROM pattern WHERE id > ?1 AND ",
+                "SELECT id FROM shown_pattern WHERE id > ?1 AND ",
                 is_searchable!(),
                 " ORDER BY id LIMIT ?2"
             ),
@@ -116,7 +116,7 @@ fn of_kind(link: &Link, kind: Kind, ids: &str, space: Option<i64>) -> Result<Vec
                 pattern_columns!(),
                 ", ",
                 vectors_column!("pattern", "p.id"),
-                " FROM pattern p WHERE p.id IN (SELECT value FROM json_each(?1)) AND ",
+                " FROM shown_pattern p WHERE p.id IN (SELECT value FROM json_each(?1)) AND ",
                 is_searchable!(),
                 " ORDER BY p.id"
             );

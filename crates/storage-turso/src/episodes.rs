@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use libsql::params;
-use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep};
+use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::port::{
@@ -15,7 +15,7 @@ use memory_core::retrieve::Found;
 
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
-use crate::{TursoStore, changes, citations, jobs};
+use crate::{TursoStore, changes, citations, jobs, learning};
 
 #[async_trait]
 impl EpisodeStore for TursoStore {
@@ -33,6 +33,10 @@ impl EpisodeStore for TursoStore {
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         self.pool.read(move |link| snapshot(link, |link| get(link, id))).await
+    }
+
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.pool.write(move |link| delete(link, id)).await
     }
 
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
@@ -202,6 +206,23 @@ fn store_completion(link: &Link, key: i64, completion: &Completion) -> Result<()
         ],
     )?;
     Ok(())
+}
+
+fn delete(link: &Link, id: EpisodeId) -> Result<(), StoreError> {
+    let State { key, .. } = state(link, id)?;
+    learning::unlearn(link, key)?;
+    link.execute("DELETE FROM job WHERE episode = ?1", [id.to_string()])?;
+    link.execute("DELETE FROM feedback WHERE kind = 'episode' AND id = ?1", [id.to_string()])?;
+    let sql = "DELETE FROM embedding WHERE space IN (SELECT key FROM space) AND kind = 'episode' AND id = ?1";
+    link.execute(sql, [id.to_string()])?;
+    link.execute("DELETE FROM episode WHERE key = ?1", [key])?;
+    changes::record(link, Found::Episode(id))
+}
+
+/// The steps of an episode, in order.
+pub(crate) fn steps_of(link: &Link, episode: i64) -> Result<Vec<Step>, StoreError> {
+    let sql = concat!("SELECT ", step_columns!(), " FROM step WHERE episode = ?1 ORDER BY number");
+    link.rows(sql, [episode], step)
 }
 
 fn get(link: &Link, id: EpisodeId) -> Result<Option<Episode>, StoreError> {

@@ -19,7 +19,7 @@ impl StoreHealth for TursoStore {
                     notes: link.number("SELECT count(*) FROM note WHERE superseded_by IS NULL", ())?,
                     superseded_notes: link
                         .number("SELECT count(*) FROM note WHERE superseded_by IS NOT NULL", ())?,
-                    patterns: link.number("SELECT count(*) FROM pattern", ())?,
+                    patterns: link.number("SELECT count(*) FROM shown_pattern", ())?,
                     bytes: link.number("PRAGMA page_count", ())? * link.number("PRAGMA page_size", ())?,
                     schema_version: version(link)?,
                 })

@@ -35,7 +35,7 @@ fn items(link: &Link, found: &[Found]) -> Result<Vec<Item>, StoreError> {
     let sql = concat!(
         "SELECT ",
         pattern_columns!(),
-        " FROM pattern p WHERE p.id IN (SELECT value FROM json_each(?1))"
+        " FROM shown_pattern p WHERE p.id IN (SELECT value FROM json_each(?1))"
     );
     let patterns = link.rows(sql, [ids_of(Kind::Pattern, found)], |row| pattern(&mut Columns::of(row)))?;
     all.extend(patterns.into_iter().map(Item::Pattern));

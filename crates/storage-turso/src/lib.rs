@@ -8,10 +8,13 @@ mod changes;
 mod citations;
 mod corpus;
 mod episodes;
+mod experience;
 mod fault;
+mod feedback;
 mod health;
 mod items;
 mod jobs;
+mod learning;
 mod limits;
 mod link;
 mod migrate;
@@ -79,7 +82,8 @@ fn create_private(path: &Path) {
 
 /// Brings the schema up to date and reads which database it is.
 async fn identify(pool: &Pool, shown: String) -> Result<Uuid, StoreError> {
-    pool.migrate(move |link| migrate::up(link, &shown)).await?;
+    pool.migrate(move |link| migrate::up(link, &shown).and_then(|()| learning::bring_up_to_date(link)))
+        .await?;
     pool.read(|link| link.row("SELECT id FROM store", (), |row| row.get::<String>(0)))
         .await?
         .and_then(|text| Uuid::parse_str(&text).ok())

@@ -3,140 +3,55 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use libsql::params;
-use memory_core::extract::Finding;
 use memory_core::id::{EpisodeId, PatternId};
-use memory_core::job::Job;
-use memory_core::pattern::Tally;
-use memory_core::port::{PatternStore, StoreError};
-use memory_core::retrieve::{Found, Lesson, Lessons};
+use memory_core::pattern::{Field, Fields, Pattern, PatternBody, Tally};
+use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
+use memory_core::retrieve::{Lesson, Lessons};
 
+use crate::TursoStore;
 use crate::episodes::snapshot;
+use crate::learning::{self, stored};
 use crate::link::Link;
-use crate::row::{Columns, json, pattern, pattern_columns};
-use crate::{TursoStore, changes, jobs};
+use crate::row::{Columns, json, pattern, pattern_columns, signed};
 
-/// Whether a pattern can be searched for. Most sequences of tools are seen once and never again.
+/// Whether a pattern can be searched for. Most of what tools were used after each other, and most mistakes, are seen once
+/// and never again; decisions and conditions are for forecasts.
 macro_rules! is_searchable {
     () => {
-        "(kind <> 'tool_sequence' OR episodes >= 2)"
+        "(kind = 'error_recovery' OR (kind IN ('tool_sequence', 'pitfall') AND episodes >= 2))"
     };
 }
 pub(crate) use is_searchable;
 
 #[async_trait]
 impl PatternStore for TursoStore {
-    async fn record(
-        &self,
-        job: Job,
-        findings: Vec<(PatternId, Finding)>,
-        at: Timestamp,
-    ) -> Result<Vec<PatternId>, StoreError> {
-        self.pool.write(move |link| record(link, &job, &findings, at)).await
+    async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
+        self.pool.write(move |link| learning::record(link, &studied)).await
     }
 
-    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
-        self.pool.read(move |link| snapshot(link, |link| lessons(link, &episodes))).await
+    async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
+        self.pool.read(move |link| snapshot(link, |link| lessons(link, &episodes, &tasks))).await
+    }
+
+    async fn fields(&self) -> Result<Fields, StoreError> {
+        self.pool.read(fields).await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
+        self.pool.read(move |link| list(link, &listing)).await
+    }
+
+    async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+        self.pool.read(move |link| evidence(link, id, max)).await
+    }
+
+    async fn relearn(&self) -> Result<u64, StoreError> {
+        self.pool.write(learning::relearn).await
     }
 }
 
-fn record(
-    link: &Link,
-    job: &Job,
-    findings: &[(PatternId, Finding)],
-    at: Timestamp,
-) -> Result<Vec<PatternId>, StoreError> {
-    let sql = "SELECT key, coalesce(domain, '') FROM episode WHERE id = ?1";
-    let episode = link.row(sql, [job.episode_id.to_string()], |row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.integer()?, columns.text()?))
-    })?;
-    let mut supported = Vec::with_capacity(findings.len());
-    // An episode deleted in the meantime is evidence of nothing.
-    if let Some((episode, domain)) = episode {
-        let forgotten = forget(link, episode)?;
-        let mut changed = Vec::new();
-        for (id, finding) in findings {
-            let (id, is_changed) = observe(link, *id, finding, episode, &domain, at)?;
-            supported.push(id);
-            changed.extend(is_changed.then_some(id));
-        }
-        changed.extend(drop_unsupported(link, &forgotten, &supported)?);
-        if changed.is_empty() {
-            // What answers tell of a pattern has changed, if not what it is found by.
-            changed.extend(supported.first());
-        }
-        for id in changed {
-            changes::record(link, Found::Pattern(id))?;
-        }
-    }
-    jobs::finish(link, job)?;
-    Ok(supported)
-}
-
-/// Takes back what an episode was evidence of; returns the keys of those patterns.
-fn forget(link: &Link, episode: i64) -> Result<Vec<i64>, StoreError> {
-    let sql = "DELETE FROM evidence WHERE episode = ?1 RETURNING pattern";
-    let patterns = link.rows(sql, [episode], |row| Columns::of(row).integer())?;
-    // Summed up anew: taking away what was added would leave the errors of both.
-    let sql = "UPDATE pattern SET episodes = episodes - 1,
-                   credit = (SELECT coalesce(sum(credit), 0.0) FROM evidence WHERE pattern = pattern.key)
-               WHERE key IN (SELECT value FROM json_each(?1))";
-    link.execute(sql, [json(&patterns)])?;
-    Ok(patterns)
-}
-
-/// Adds one observation, and the pattern if it is new. Tells whether it is found otherwise than before.
-fn observe(
-    link: &Link,
-    new_id: PatternId,
-    finding: &Finding,
-    episode: i64,
-    domain: &str,
-    at: Timestamp,
-) -> Result<(PatternId, bool), StoreError> {
-    let Finding { body, credit, detail } = finding;
-    let sql = concat!(
-        "INSERT INTO pattern (id, kind, domain, signature, credit, episodes, last_seen)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)
-         ON CONFLICT (kind, domain, signature) DO UPDATE SET
-             credit = credit + excluded.credit, episodes = episodes + 1, last_seen = max(last_seen, excluded.last_seen)
-         RETURNING key, id, (episodes <= 2 OR last_seen = ?6) AND ",
-        is_searchable!()
-    );
-    let params =
-        params![new_id.to_string(), body.kind(), domain, body.signature(), *credit, at.as_microsecond()];
-    let stored = link.row(sql, params, |row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.integer()?, PatternId(columns.uuid()?), columns.integer()? != 0))
-    })?;
-    let (key, id, is_changed) = stored.ok_or_else(|| StoreError::Other("a pattern was not stored".into()))?;
-    let sql = "INSERT INTO evidence (pattern, episode, credit, detail) VALUES (?1, ?2, ?3, ?4)";
-    link.execute(sql, params![key, episode, *credit, detail.as_deref()])?;
-    Ok((id, is_changed))
-}
-
-/// Deletes those of the patterns that no episode supports any more. Returns those that this episode does not.
-fn drop_unsupported(
-    link: &Link,
-    keys: &[i64],
-    supported: &[PatternId],
-) -> Result<Vec<PatternId>, StoreError> {
-    let keys = json(&keys);
-    let sql = "SELECT id FROM pattern WHERE key IN (SELECT value FROM json_each(?1))";
-    let mut lost = link.rows(sql, [keys.as_str()], |row| Ok(PatternId(Columns::of(row).uuid()?)))?;
-    lost.retain(|id| !supported.contains(id));
-    let sql =
-        "DELETE FROM pattern WHERE episodes = 0 AND key IN (SELECT value FROM json_each(?1)) RETURNING id";
-    let gone = link.rows(sql, [keys], |row| Columns::of(row).text())?;
-    let sql = "DELETE FROM embedding WHERE space IN (SELECT key FROM space) AND kind = 'pattern'
-                   AND id IN (SELECT value FROM json_each(?1))";
-    link.execute(sql, [json(&gone)])?;
-    Ok(lost)
-}
-
-fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {
+fn lessons(link: &Link, episodes: &[EpisodeId], tasks: &[u64]) -> Result<Lessons, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let sql = "SELECT v.pattern, asked.key, v.detail
          FROM json_each(?1) asked JOIN episode e ON e.id = asked.value JOIN evidence v ON v.episode = e.key
@@ -155,30 +70,79 @@ fn lessons(link: &Link, episodes: &[EpisodeId]) -> Result<Lessons, StoreError> {
     })?;
     let mut keys: Vec<i64> = shown.keys().copied().collect();
     keys.sort_unstable();
+    let families = json(&tasks.iter().map(|family| stored(*family)).collect::<Vec<_>>());
+    let sql = "SELECT s.pattern, s.weight, s.credit, s.episodes, 1
+               FROM json_each(?1) asked CROSS JOIN json_each(?2) task
+               JOIN support s ON s.pattern = asked.value AND s.family = task.value";
+    let mut own: HashMap<i64, Tally> = HashMap::new();
+    link.rows(sql, params![json(&keys), families], |row| {
+        let mut columns = Columns::of(row);
+        let sum = own.entry(columns.integer()?).or_default();
+        *sum = sum.plus(&columns.tally()?);
+        Ok(())
+    })?;
     let sql = concat!(
         "SELECT p.key, ",
         pattern_columns!(),
-        " FROM json_each(?1) asked JOIN pattern p ON p.key = asked.value ORDER BY asked.key"
+        " FROM json_each(?1) asked JOIN shown_pattern p ON p.key = asked.value ORDER BY asked.key"
     );
     let lessons = link.rows(sql, [json(&keys)], |row| {
         let mut columns = Columns::of(row);
-        let (shown_by, detail) = shown.remove(&columns.integer()?).unwrap_or_default();
-        Ok(Lesson { pattern: pattern(&mut columns)?, shown_by, detail })
+        let key = columns.integer()?;
+        let (shown_by, detail) = shown.remove(&key).unwrap_or_default();
+        let own = own.remove(&key).unwrap_or_default();
+        Ok(Lesson { pattern: pattern(&mut columns)?, own, shown_by, detail })
     })?;
-    Ok(Lessons { lessons, base: base(link, &names)? })
+    Ok(Lessons { lessons, fields: fields(link)? })
 }
 
-/// The tally of all episodes with a known credit in the domains of these.
-fn base(link: &Link, names: &str) -> Result<Tally, StoreError> {
-    let sql = "SELECT coalesce(sum(CASE outcome WHEN 'success' THEN 1.0 WHEN 'partial' THEN 0.5 ELSE 0.0 END), 0.0),
-                      count(*)
-               FROM episode
-               WHERE outcome IN ('success', 'partial', 'failure')
-                 AND coalesce(domain, '') IN (SELECT coalesce(domain, '') FROM episode
-                                              WHERE id IN (SELECT value FROM json_each(?1)))";
-    let tally = link.row(sql, [names], |row| {
+fn fields(link: &Link) -> Result<Fields, StoreError> {
+    let sql = "SELECT domain, signature, weight, credit, episodes, families, coalesce(strength, 2.0)
+               FROM pattern WHERE kind = 'base' ORDER BY domain, signature";
+    let fields = link.rows(sql, (), |row| {
         let mut columns = Columns::of(row);
-        Ok(Tally { credit: columns.real()?, episodes: columns.unsigned()? })
+        let (domain, signature) = (columns.text()?, columns.text()?);
+        let Some(PatternBody::Base { measure }) = PatternBody::parse("base", &signature) else {
+            return Ok(None);
+        };
+        let domain = Some(domain).filter(|domain| !domain.is_empty());
+        Ok(Some(Field { domain, measure, base: columns.tally()?, strength: columns.real()? }))
     })?;
-    Ok(tally.unwrap_or_default())
+    Ok(Fields(fields.into_iter().flatten().collect()))
+}
+
+fn list(link: &Link, listing: &Listing) -> Result<Vec<Pattern>, StoreError> {
+    let Listing { domain, kind, after, max } = listing;
+    let (episodes, id) = match after {
+        Some((episodes, id)) => (i64::from(*episodes), id.to_string()),
+        None => (i64::MAX, String::new()),
+    };
+    let sql = concat!(
+        "SELECT ",
+        pattern_columns!(),
+        " FROM shown_pattern p
+          WHERE (?1 IS NULL OR p.domain = ?1 OR substr(p.domain, 1, length(?1) + 1) = ?1 || '.')
+            AND (?2 IS NULL OR p.kind = ?2)
+            AND (p.episodes < ?3 OR (p.episodes = ?3 AND p.id > ?4))
+          ORDER BY p.episodes DESC, p.id LIMIT ?5"
+    );
+    let params = params![domain.as_deref(), kind.as_deref(), episodes, id, signed(*max as u64)];
+    link.rows(sql, params, |row| pattern(&mut Columns::of(row)))
+}
+
+fn evidence(link: &Link, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+    let sql = "SELECT e.id, e.external_id, e.outcome, v.weight, v.credit, v.detail
+               FROM shown_pattern p JOIN evidence v ON v.pattern = p.key JOIN episode e ON e.key = v.episode
+                   JOIN learned l ON l.episode = e.key
+               WHERE p.id = ?1 ORDER BY l.at DESC, e.id DESC LIMIT ?2";
+    link.rows(sql, params![id.to_string(), signed(max as u64)], |row| {
+        let mut columns = Columns::of(row);
+        Ok(Evidence {
+            episode: EpisodeId(columns.uuid()?),
+            external_id: columns.optional_text()?,
+            outcome: columns.optional_text()?.and_then(|name| name.parse().ok()),
+            observed: Tally { weight: columns.real()?, credit: columns.real()?, episodes: 1, families: 1 },
+            detail: columns.optional_text()?,
+        })
+    })
 }

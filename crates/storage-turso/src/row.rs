@@ -5,7 +5,7 @@ use libsql::{Row, Value};
 use memory_core::episode::{Basis, Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::note::{Layer, Note};
-use memory_core::pattern::{Pattern, PatternBody, Tally};
+use memory_core::pattern::{Correction, Pattern, PatternBody, Tally};
 use memory_core::retrieve::{Found, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,6 +87,19 @@ impl<'r> Columns<'r> {
 
     pub(crate) fn time(&mut self) -> Read<Timestamp> {
         self.optional_time()?.ok_or_else(|| mismatch(self.next, &Value::Null))
+    }
+
+    /// Weight, credit, episodes and families.
+    pub(crate) fn tally(&mut self) -> Read<Tally> {
+        let (weight, credit) = (self.real()?, self.real()?);
+        Ok(Tally { weight, credit, episodes: self.unsigned()?, families: self.unsigned()? })
+    }
+
+    /// Weight, credit and times; each time counts as an episode of its own.
+    pub(crate) fn feedback(&mut self) -> Read<Tally> {
+        let (weight, credit) = (self.real()?, self.real()?);
+        let times = self.unsigned()?;
+        Ok(Tally { weight, credit, episodes: times, families: times })
     }
 
     pub(crate) fn uuid(&mut self) -> Read<Uuid> {
@@ -229,24 +242,34 @@ pub(crate) fn note(columns: &mut Columns<'_>) -> Read<Note> {
     })
 }
 
-/// The columns of [`pattern`].
+/// The columns of [`pattern`], of the view `shown_pattern` as `p`.
 macro_rules! pattern_columns {
     () => {
-        "p.id, p.kind, p.signature, p.domain, p.credit, p.episodes, p.last_seen"
+        "p.id, p.kind, p.signature, p.domain, p.weight, p.credit, p.episodes, p.families,
+         p.feedback_weight, p.feedback_credit, p.feedback_times, p.last_seen, p.verdict, p.note"
     };
 }
 pub(crate) use pattern_columns;
 
 pub(crate) fn pattern(columns: &mut Columns<'_>) -> Read<Pattern> {
-    let id = PatternId(columns.uuid()?);
-    let (kind, signature) = (columns.text()?, columns.text()?);
     Ok(Pattern {
-        id,
-        body: PatternBody::parse(&kind, &signature)
-            .ok_or_else(|| conversion(format!("unknown kind {kind}")))?,
+        id: PatternId(columns.uuid()?),
+        body: {
+            let (kind, signature) = (columns.text()?, columns.text()?);
+            PatternBody::parse(&kind, &signature)
+                .ok_or_else(|| conversion(format!("unknown pattern {kind} {signature}")))?
+        },
         domain: Some(columns.text()?).filter(|domain| !domain.is_empty()),
-        tally: Tally { credit: columns.real()?, episodes: columns.unsigned()? },
+        tally: columns.tally()?,
+        feedback: columns.feedback()?,
         last_seen: columns.time()?,
+        correction: {
+            let (verdict, note) = (columns.optional_text()?, columns.optional_text()?);
+            let verdict =
+                verdict.map(|name| name.parse().map_err(|()| conversion(format!("unknown verdict {name}"))));
+            let correction = Correction { verdict: verdict.transpose()?, note };
+            (correction != Correction::default()).then_some(correction)
+        },
     })
 }
 

@@ -1,0 +1,65 @@
+//! What was done in all episodes: which tools follow which, and which calls fail.
+
+use async_trait::async_trait;
+use libsql::params;
+use memory_core::episode::Scope;
+use memory_core::extract::Attempt;
+use memory_core::id::EpisodeId;
+use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
+
+use crate::TursoStore;
+use crate::learning::stored;
+use crate::link::Link;
+use crate::row::{Columns, json, signed};
+
+#[async_trait]
+impl ExperienceStore for TursoStore {
+    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+        self.pool.read(move |link| choices(link, &domains, states)).await
+    }
+
+    async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
+        self.pool.read(move |link| attempts(link, &keys, &scope, max)).await
+    }
+}
+
+fn choices(link: &Link, domains: &[String], states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+    let sql = "SELECT s.key, t.tool, sum(t.times)
+               FROM json_each(?2) s CROSS JOIN json_each(?1) d
+               JOIN transition t ON t.domain = d.value AND t.state = s.value
+               GROUP BY s.key, t.tool ORDER BY s.key, sum(t.times) DESC, t.tool";
+    let rows = link.rows(sql, params![json(&domains), json(&states)], |row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.unsigned::<usize>()?, columns.text()?, columns.unsigned::<u64>()?))
+    })?;
+    let mut choices: Vec<Choices> =
+        states.into_iter().map(|state| Choices { state, tools: Vec::new() }).collect();
+    for (place, tool, times) in rows {
+        if let Some(state) = choices.get_mut(place) {
+            state.tools.push((tool, times));
+        }
+    }
+    Ok(choices)
+}
+
+fn attempts(link: &Link, keys: &[u64], scope: &Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
+    let keys = json(&keys.iter().map(|key| stored(*key)).collect::<Vec<_>>());
+    let sql = "SELECT a.key, a.failed, a.succeeded, a.step, e.id, l.family, l.at
+               FROM json_each(?1) asked JOIN attempt a ON a.key = asked.value
+                   JOIN episode e ON e.key = a.episode JOIN learned l ON l.episode = a.episode
+               WHERE (?2 IS NULL OR e.domain = ?2 OR substr(e.domain, 1, length(?2) + 1) = ?2 || '.')
+                 AND (?3 IS NULL OR e.project = ?3)
+               ORDER BY l.at DESC, e.id DESC, a.key LIMIT ?4";
+    let params = params![keys, scope.domain.as_deref(), scope.project.as_deref(), signed(max as u64)];
+    link.rows(sql, params, |row| {
+        let mut columns = Columns::of(row);
+        let attempt = Attempt {
+            key: columns.integer()?.cast_unsigned(),
+            failed: columns.unsigned()?,
+            succeeded: columns.unsigned()?,
+            step: columns.unsigned()?,
+        };
+        let (episode, family) = (EpisodeId(columns.uuid()?), columns.integer()?.cast_unsigned());
+        Ok(Attempted { episode, family, at: columns.time()?, attempt })
+    })
+}
