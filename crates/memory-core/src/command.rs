@@ -356,19 +356,15 @@ fn subcommand(program: &str, words: &[String]) -> Option<String> {
     if !has_subcommands(program) {
         return None;
     }
-    // A toolchain stands before what it is to do; `make -j` takes a number or none.
-    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-    let plain: Vec<Word> = words
-        .iter()
-        .filter(|word| !word.starts_with('+') && !is_number(word))
-        .map(|word| Word { text: word.clone(), quoted: false })
-        .collect();
+    // A toolchain stands before what it is to do, variables before a target of make, and its `-j` takes a number or none.
+    let is_plain = |word: &&String| {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_variable = matches!(program, "make" | "gmake") && word.contains('=');
+        !word.starts_with('+') && !is_number && !is_variable
+    };
+    let plain = words.iter().filter(is_plain).map(|word| Word { text: word.clone(), quoted: false });
+    let plain: Vec<Word> = plain.collect();
     let (first, rest) = after_options(&plain, options_with_value(program)).split_first()?;
-    let is_variable = first.text.contains('=');
-    if is_variable && matches!(program, "make" | "gmake") {
-        let words: Vec<String> = rest.iter().map(|word| word.text.clone()).collect();
-        return subcommand(program, &words);
-    }
     let opens_group = match program {
         "gh" | "glab" | "aws" | "gcloud" => true,
         "docker" | "podman" => matches!(first.text.as_str(), "compose" | "buildx" | "image" | "container"),
