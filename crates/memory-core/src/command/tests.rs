@@ -1,3 +1,4 @@
+use super::line::quote;
 use super::*;
 use crate::episode::fixture::{failed, ok, steps};
 use proptest::prelude::*;
