@@ -54,6 +54,12 @@ impl EpisodeStore for CachedEpisodes {
         Ok(episode)
     }
 
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.inner.delete(id).await?;
+        self.cache.evict(&episode_key(id));
+        Ok(())
+    }
+
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         self.inner.heads(ids).await
     }

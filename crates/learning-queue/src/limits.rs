@@ -23,3 +23,5 @@ pub const LOOK_MILLIS_MAX: u64 = 5_000;
 pub const LOOK_MILLIS_MIN: u64 = 50;
 /// Requests to drain that may wait at the same time.
 pub const DRAINS_MAX: usize = 8;
+/// Episodes whose lessons are recorded in one transaction, at the most.
+pub(crate) const RECORDED_JOBS_MAX: usize = 64;

@@ -9,11 +9,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use memory_core::episode::Episode;
 use memory_core::event::{EpisodeEvent, EventHandler};
-use memory_core::extract::{Finding, Registry};
-use memory_core::id::PatternId;
+use memory_core::extract::{Registry, Teaching};
 use memory_core::job::{Job, Priority, Retry};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
-use memory_core::port::{EpisodeStore, JobStore, PatternStore, Source, StoreError};
+use memory_core::port::{EpisodeStore, JobStore, PatternStore, Source, StoreError, Studied};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ use tokio::time::Instant;
 use crate::lane::{self, LaneMetrics, LaneReceiver, LaneSender};
 use crate::limits::{
     CLAIM_JOBS_MAX, CLAIMS_MAX, DRAINS_MAX, LANE_JOBS_MAX, LEASE_SECONDS, LOOK_MILLIS_MAX, LOOK_MILLIS_MIN,
-    WAKE_YIELDS,
+    RECORDED_JOBS_MAX, WAKE_YIELDS,
 };
 use crate::retry::delay;
 
@@ -175,21 +174,20 @@ impl Worker {
         WorkerHandle { task: tokio::spawn(task.run()), stop, drains, wake, lanes: sender, counters }
     }
 
-    /// Learns from one episode; returns the patterns that it supports.
-    async fn study(&self, job: Job) -> Result<Vec<PatternId>, String> {
+    /// Finds out what one episode teaches.
+    async fn study(&self, job: Job) -> Result<Studied, String> {
+        if job.attempt > CLAIMS_MAX {
+            return Err(format!("claimed {CLAIMS_MAX} times and never finished"));
+        }
         let episode = self.episodes.get(job.episode_id).await.map_err(|error| error.to_string())?;
-        let (findings, at) = match &episode {
-            // A pattern was seen when its episode happened, which an import stores much later.
-            Some(episode) => (self.extract(episode)?, episode.head.started_at),
-            None => (Vec::new(), self.source.now()),
-        };
-        let findings = findings.into_iter().map(|finding| (PatternId(self.source.id()), finding)).collect();
-        self.patterns.record(job, findings, at).await.map_err(|error| error.to_string())
+        let teaching = episode.map(|episode| self.teaching(&episode)).transpose()?;
+        Ok(Studied { job, teaching })
     }
 
-    fn extract(&self, episode: &Episode) -> Result<Vec<Finding>, String> {
+    fn teaching(&self, episode: &Episode) -> Result<Teaching, String> {
+        let now = self.source.now();
         // An extractor gets the episode to read and keeps nothing, so there is nothing that a panic leaves half done.
-        catch_unwind(AssertUnwindSafe(|| self.registry.extract(episode)))
+        catch_unwind(AssertUnwindSafe(|| self.registry.study(episode, now)))
             .map_err(|panic| format!("an extractor panicked: {}", message(panic.as_ref())))
     }
 
@@ -316,26 +314,46 @@ impl Task {
         }
     }
 
-    /// Makes one attempt at a job and notes how it went.
-    async fn attempt(&self, job: Job) {
-        let studied = if job.attempt > CLAIMS_MAX {
-            Err(format!("claimed {CLAIMS_MAX} times and never finished"))
-        } else {
-            self.worker.study(job).await
-        };
-        match studied {
-            Ok(patterns) => {
-                count(&self.counters.done);
-                tracing::debug!(job = %job.id, episode = %job.episode_id, patterns = patterns.len(), "learned");
-                if !patterns.is_empty() {
-                    let episode_id = job.episode_id;
-                    self.worker.announce(&EpisodeEvent::PatternExtracted { episode_id, patterns });
-                }
+    /// Makes one attempt at this job and at those that wait behind it, as many as are recorded together, and notes how each went.
+    async fn attempt(&mut self, first: Job) {
+        let mut studied = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match self.worker.study(job).await {
+                Ok(one) => studied.push(one),
+                Err(error) => self.fail(job, error).await,
             }
-            Err(error) => self.fail(job, error).await,
+            // The requests of the agent go first.
+            tokio::task::yield_now().await;
+            next = if studied.len() < RECORDED_JOBS_MAX && !self.is_stopping() {
+                self.receiver.try_pop()
+            } else {
+                None
+            };
         }
-        // The requests of the agent go first.
-        tokio::task::yield_now().await;
+        if studied.len() > 1 && self.record(&studied).await.is_ok() {
+            return;
+        }
+        // One by one, so that what cannot be recorded keeps nothing else from being recorded.
+        for one in studied {
+            let job = one.job;
+            if let Err(error) = self.record(&[one]).await {
+                self.fail(job, error.to_string()).await;
+            }
+        }
+    }
+
+    async fn record(&self, studied: &[Studied]) -> Result<(), StoreError> {
+        let supported = self.worker.patterns.record(studied.to_vec()).await?;
+        for (Studied { job, .. }, patterns) in studied.iter().zip(supported) {
+            count(&self.counters.done);
+            tracing::debug!(job = %job.id, episode = %job.episode_id, patterns = patterns.len(), "learned");
+            if !patterns.is_empty() {
+                let episode_id = job.episode_id;
+                self.worker.announce(&EpisodeEvent::PatternExtracted { episode_id, patterns });
+            }
+        }
+        Ok(())
     }
 
     async fn fail(&self, job: Job, error: String) {

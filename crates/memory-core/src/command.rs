@@ -3,6 +3,7 @@
 
 mod check;
 mod json;
+mod line;
 mod shell;
 mod wrapper;
 
@@ -12,8 +13,9 @@ use std::collections::BTreeSet;
 
 use crate::episode::{NewStep, Step};
 use crate::limits::{COMMANDS_MAX, FILES_MAX, LABEL_CHARS_MAX, NAME_BYTES_MAX, SHAPE_CHARS_MAX};
-use check::{best, check_of, has_subcommands, is_commit, is_known};
+use check::{best, check_of, has_subcommands, is_commit};
 use json::Value;
+use line::{is_shell, line, tool_name};
 use shell::{Simple, Word, split};
 use wrapper::{after_options, unwrap};
 
@@ -37,54 +39,6 @@ impl Command {
     }
 }
 
-/// Tools that run the command line they are given, in lower case and with `_` for `-`.
-const SHELL_TOOLS: &[&str] = &[
-    "bash",
-    "sh",
-    "zsh",
-    "shell",
-    "terminal",
-    "console",
-    "command",
-    "cmd",
-    "exec",
-    "execute",
-    "run",
-    "run_command",
-    "execute_command",
-    "exec_command",
-    "shell_command",
-    "run_shell_command",
-    "run_terminal_cmd",
-    "local_shell",
-    "run_terminal_command",
-    "execute_bash",
-    "run_bash",
-    "bash_tool",
-    "run_in_terminal",
-    "execute_shell_command",
-    "runcommand",
-    "executecommand",
-    "runinterminal",
-    "shell_exec",
-    "desktop_commander",
-    "start_process",
-];
-/// Tools, or what stands before the dot in their names, that are a kind of command line, such as `test.run`.
-const LINE_KINDS: &[&str] = &["test", "script", "file", "build", "shell", "command"];
-/// Programs that are often the name of a tool, beside those of [`check`].
-const PROGRAMS: &[&str] = &[
-    "cat", "nl", "head", "tail", "ls", "find", "grep", "rg", "sed", "awk", "python", "node", "ruby", "php",
-    "perl", "rm", "cp", "mv", "mkdir", "touch", "chmod", "ln", "echo", "printf", "which", "diff", "patch",
-    "sort", "uniq", "wc", "curl", "wget", "tar", "unzip", "ps", "kill", "env", "tree", "xargs", "ssh", "jq",
-    "sqlite3", "psql", "pylint", "flake8", "ruff", "black", "eslint", "prettier", "bash", "sh",
-];
-/// What may stand behind the program in the name of a tool: `gradle_build`, `git.diff`.
-const SUBCOMMANDS: &[&str] = &[
-    "test", "tests", "build", "check", "clippy", "commit", "push", "run", "install", "lint", "vet",
-    "compile", "package", "verify", "assemble", "diff", "status", "log", "checkout", "add", "fmt", "pull",
-    "clone",
-];
 /// Tools that change a file, in lower case and with `_` for `-` and `.`.
 const EDITORS: &[&str] = &[
     "edit",
@@ -113,8 +67,6 @@ const EDITORS: &[&str] = &[
     "search_replace",
     "patch",
 ];
-/// Names of arguments that hold a command line, the first that is there counts.
-const LINE_KEYS: &[&str] = &["command", "cmd", "script", "commandline", "command_line"];
 /// Names of arguments that hold the path of a file.
 const FILE_KEYS: &[&str] = &["file_path", "path", "filename", "file"];
 /// How deep `bash -c "bash -c …"` is followed.
@@ -173,8 +125,7 @@ fn is_missing(call: &NewStep) -> bool {
 /// What to call the step: in a shell the command that checks, or else the first that does something; any other tool by
 /// its name.
 pub fn label(call: &NewStep) -> String {
-    let is_shell = SHELL_TOOLS.contains(&tool_name(call).to_lowercase().replace('-', "_").as_str());
-    let ran = if is_shell { commands(call) } else { Vec::new() };
+    let ran = if is_shell(call) { commands(call) } else { Vec::new() };
     let check = best(ran.iter().map(check_of));
     let telling = |command: &&Command| match check {
         Some(_) => check_of(command) == check,
@@ -356,19 +307,15 @@ fn subcommand(program: &str, words: &[String]) -> Option<String> {
     if !has_subcommands(program) {
         return None;
     }
-    // A toolchain stands before what it is to do; `make -j` takes a number or none.
-    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-    let plain: Vec<Word> = words
-        .iter()
-        .filter(|word| !word.starts_with('+') && !is_number(word))
-        .map(|word| Word { text: word.clone(), quoted: false })
-        .collect();
+    // A toolchain stands before what it is to do, variables before a target of make, and its `-j` takes a number or none.
+    let is_plain = |word: &&String| {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_variable = matches!(program, "make" | "gmake") && word.contains('=');
+        !word.starts_with('+') && !is_number && !is_variable
+    };
+    let plain = words.iter().filter(is_plain).map(|word| Word { text: word.clone(), quoted: false });
+    let plain: Vec<Word> = plain.collect();
     let (first, rest) = after_options(&plain, options_with_value(program)).split_first()?;
-    let is_variable = first.text.contains('=');
-    if is_variable && matches!(program, "make" | "gmake") {
-        let words: Vec<String> = rest.iter().map(|word| word.text.clone()).collect();
-        return subcommand(program, &words);
-    }
     let opens_group = match program {
         "gh" | "glab" | "aws" | "gcloud" => true,
         "docker" | "podman" => matches!(first.text.as_str(), "compose" | "buildx" | "image" | "container"),
@@ -378,83 +325,6 @@ fn subcommand(program: &str, words: &[String]) -> Option<String> {
     let second = after_options(rest, options_with_value(&first.text)).first().filter(|_| opens_group);
     let name = if first.text == "run-script" { "run" } else { &first.text };
     Some(second.map_or_else(|| name.to_owned(), |second| format!("{name} {}", second.text)))
-}
-
-/// The name of the tool without the server or the namespace it comes from.
-fn tool_name(call: &NewStep) -> &str {
-    let name = call.tool.trim();
-    let name = name.rsplit("__").next().unwrap_or(name);
-    name.strip_prefix("functions.").unwrap_or(name)
-}
-
-fn is_program(name: &str) -> bool {
-    PROGRAMS.contains(&name) || is_known(name)
-}
-
-/// The command line of a step, if it has one.
-fn line(call: &NewStep) -> Option<String> {
-    let name = tool_name(call);
-    let plain = name.to_lowercase().replace('-', "_");
-    let given = given(call);
-    if SHELL_TOOLS.contains(&plain.as_str()) {
-        return given.filter(|line| !line.trim().is_empty());
-    }
-    if is_program(&program_name(name)) && !name.contains(' ') {
-        return Some(completed(&program_name(name), None, given));
-    }
-    if name.contains(' ') {
-        // The tool's name is itself the line.
-        let starts = name.split(' ').next().is_some_and(|first| is_program(&program_name(first)));
-        return starts.then(|| given.map_or_else(|| name.to_owned(), |args| format!("{name} {args}")));
-    }
-    if let Some((program, subcommand)) = name.split_once(['.', '_', ':'])
-        && has_subcommands(program)
-        && SUBCOMMANDS.contains(&subcommand)
-    {
-        return Some(completed(program, Some(subcommand), given));
-    }
-    let kind = name.split('.').next().unwrap_or(name);
-    let line = given.filter(|_| LINE_KINDS.contains(&kind) || is_program(kind))?;
-    let first = simple(&line).into_iter().next()?;
-    (first.by_path || is_program(&first.program)).then_some(line)
-}
-
-/// What a step was given as text: the command among its arguments, its arguments where they are no JSON, or, where
-/// there are none, what it set out to do if that begins with a program.
-fn given(call: &NewStep) -> Option<String> {
-    let Some(args) = call.args.as_deref().map(str::trim).filter(|args| !args.is_empty()) else {
-        let action = call.action.as_deref()?.trim();
-        let first = simple(action).into_iter().next()?;
-        return is_program(&first.program).then(|| action.to_owned());
-    };
-    if let Some(mut entries) = json::object(args) {
-        let place = LINE_KEYS.iter().find_map(|key| entries.iter().position(|(name, _)| name == key))?;
-        return match entries.swap_remove(place).1 {
-            Value::Text(text) => Some(text),
-            Value::Words(words) => Some(quote(&words)),
-            Value::Other => None,
-        };
-    }
-    Some(json::words(args).map_or_else(|| args.to_owned(), |words| quote(&words)))
-}
-
-/// The line of a tool that is itself a program: what it was given, after the program unless that is in it.
-fn completed(program: &str, subcommand: Option<&str>, given: Option<String>) -> String {
-    let start = subcommand.map_or_else(|| program.to_owned(), |subcommand| format!("{program} {subcommand}"));
-    let Some(given) = given else { return start };
-    let runs = simple(&given);
-    let names_it = runs.iter().any(|run| run.program == program);
-    let names_another = !has_subcommands(program)
-        && runs
-            .first()
-            .is_some_and(|first| PROGRAMS.contains(&first.program.as_str()) && !first.program.contains('.'));
-    if names_it || names_another { given } else { format!("{start} {given}") }
-}
-
-/// Words as a line that a shell takes apart into the same words.
-fn quote(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''")));
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// The word as the path of a file, if it looks like one: it has a directory or an ending of up to five letters, and is

@@ -170,7 +170,7 @@ impl Statement {
 impl Failure {
     fn told(&self, name: &str) -> String {
         let end = if self.overcome { "a later call succeeded" } else { "no later call succeeded" };
-        format!("{name} failed {}× with \"{}\"; {end}", self.times, cut(&self.error, QUOTATION_CHARS_MAX))
+        format!("{name} failed {}×{}; {end}", self.times, quoted(&self.error))
     }
 }
 
@@ -275,7 +275,7 @@ impl Reading {
     }
 
     fn quoted(&self, index: usize) -> String {
-        cut(self.seen[index].error.as_deref().unwrap_or_default(), QUOTATION_CHARS_MAX)
+        quoted(self.seen[index].error.as_deref().unwrap_or_default())
     }
 
     fn name(&self, index: usize) -> String {
@@ -287,7 +287,8 @@ impl Reading {
         seen.map_or_else(String::new, |seen| named(&seen.label))
     }
 
-    /// Failures after which the same succeeded, those of checks first.
+    /// Failures after which the same succeeded: those of checks first, then those after which something was done, and
+    /// last the calls that were only made again.
     fn recoveries(&self) -> Vec<Recovery> {
         let mut open: HashMap<&str, (usize, usize)> = HashMap::new();
         let mut found = Vec::new();
@@ -300,7 +301,10 @@ impl Reading {
             }
         }
         let checked: HashSet<u32> = self.runs.iter().map(|run| run.step).collect();
-        found.sort_by_key(|recovery| !checked.contains(&self.number(recovery.worked)));
+        found.sort_by_key(|recovery| {
+            let is_check = checked.contains(&self.number(recovery.worked));
+            (!is_check, recovery.worked == recovery.failed + 1)
+        });
         found
     }
 
@@ -334,7 +338,12 @@ impl Reading {
         }
         worked.extend(recoveries.iter().take(STATEMENTS_MAX).map(|Recovery { failed, worked, times }| {
             let name = self.name(*failed);
-            let times = if *times > 1 { format!(" {times}×, last") } else { String::new() };
+            let error = self.quoted(*failed);
+            let times = match times {
+                1 => String::new(),
+                times if error.is_empty() => format!(" {times}×"),
+                times => format!(" {times}×, last"),
+            };
             let mut between: Vec<&str> = Vec::new();
             for seen in self.seen[failed + 1..*worked].iter().rev().filter(|seen| seen.error.is_none()) {
                 if between.len() < BETWEEN_MAX && !between.contains(&seen.label.as_str()) {
@@ -348,7 +357,7 @@ impl Reading {
                 format!("after {} it succeeded", between.join(", "))
             };
             let steps = vec![self.number(*failed), self.number(*worked)];
-            (format!("{name} failed{times} with \"{}\"; {after}", self.quoted(*failed)), steps)
+            (format!("{name} failed{times}{error}; {after}"), steps)
         }));
         worked
     }
@@ -359,12 +368,12 @@ impl Reading {
         let last_test = last_test.and_then(|last| self.seen.iter().position(|seen| seen.number == last.step));
         if let Some(index) = last_test {
             let (name, error) = (self.name(index), self.quoted(index));
-            let text = format!("the last test run ({name}) failed with \"{error}\"");
+            let text = format!("the last test run ({name}) failed{error}");
             failed.push((text, vec![self.number(index)]));
         }
         for steps in repeats {
             let (name, error) = (self.name(steps[0]), self.quoted(steps[0]));
-            let text = format!("the same call of {name} failed {}× with \"{error}\"", steps.len());
+            let text = format!("the same call of {name} failed {}×{error}", steps.len());
             failed.push((text, self.numbers(steps)));
         }
         let recovered = recoveries.iter().map(|recovery| recovery.failed);
@@ -466,6 +475,15 @@ impl Reading {
             differently.push((text, numbers));
         }
         differently
+    }
+}
+
+/// The error as it is put behind `failed`; nothing if it holds no word, as a bare exit code does.
+fn quoted(error: &str) -> String {
+    if error.chars().any(char::is_alphabetic) {
+        format!(" with \"{}\"", cut(error, QUOTATION_CHARS_MAX))
+    } else {
+        String::new()
     }
 }
 

@@ -1,5 +1,4 @@
 //! Whatever an episode holds, its end can be computed: reward, basis and reflection.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

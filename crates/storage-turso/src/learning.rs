@@ -3,6 +3,7 @@
 //! Several episodes are taken in at once, so that what many of them show is read and written once: the patterns, their support by
 //! task, and the transitions are summed up in memory before they are written.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -170,18 +171,19 @@ impl Batch {
         body: &PatternBody,
         domain: &str,
     ) -> Result<&mut Row, StoreError> {
-        if !self.patterns.contains_key(&id) {
-            let row = match read(link, id)? {
-                Some(row) => row,
-                None => create(link, id, body, domain)?,
-            };
-            self.patterns.insert(id, row);
+        match self.patterns.entry(id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let row = match read(link, id)? {
+                    Some(row) => row,
+                    None => create(link, id, body, domain)?,
+                };
+                Ok(new.insert(row))
+            }
         }
-        self.patterns.get_mut(&id).ok_or_else(|| StoreError::Other("a pattern was not stored".into()))
     }
 
     fn support_of(&mut self, link: &Link, pattern: i64, family: i64) -> Result<&mut Tally, StoreError> {
-        use std::collections::hash_map::Entry;
         match self.support.entry((pattern, family)) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {

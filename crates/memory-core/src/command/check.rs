@@ -183,8 +183,10 @@ pub(super) fn check_of(command: &Command) -> Option<Check> {
         let is_code = |word: &String| matches!(word.as_str(), "-c" | "-e" | "-r");
         let place = words.iter().position(|word| !word.starts_with('-') || is_code(word))?;
         let script = Some(&words[place]).filter(|word| !is_code(word))?;
-        let inner = Command::new(program_name(script), true, words[place + 1..].to_vec());
-        return check_of(&inner).filter(|_| !INTERPRETERS.contains(&inner.program.as_str()));
+        let inner = program_name(script);
+        // An interpreter that is given an interpreter is no way to run tests, and could go on for ever.
+        let is_script = !INTERPRETERS.contains(&inner.as_str());
+        return is_script.then(|| check_of(&Command::new(inner, true, words[place + 1..].to_vec())))?;
     }
     if TEST_PROGRAMS.contains(&program.as_str()) || *by_path && TEST_SCRIPTS.contains(&program.as_str()) {
         return Some(Check::Test);

@@ -1,3 +1,4 @@
+use super::line::quote;
 use super::*;
 use crate::episode::fixture::{failed, ok, steps};
 use proptest::prelude::*;
@@ -323,6 +324,81 @@ fn the_files_of_a_call_are_those_it_names() {
     assert_eq!(commands(&bash(&"a;".repeat(1_000))).len(), COMMANDS_MAX);
 }
 
+#[test]
+fn what_repeats_without_end_is_read_all_the_same() {
+    let parts = [
+        "python ",
+        "bash ",
+        "make A=1 ",
+        "sudo ",
+        "A=1 ",
+        "python -m ",
+        "bash -c '",
+        "$(",
+        "<<A ",
+        "! ",
+        "[",
+        "{\"a\":",
+        "a;",
+        "'",
+        "\\",
+    ];
+    for part in parts {
+        for start in ["", "make ", "bash ", "python "] {
+            let endless = bash(&format!("{start}{}", part.repeat(20_000)));
+            assert!(commands(&endless).len() <= COMMANDS_MAX);
+            checks(&endless);
+            edits(&endless);
+            label(&endless);
+            files(&endless);
+            assert!(key(&endless).shape.chars().count() <= SHAPE_CHARS_MAX);
+        }
+    }
+}
+
+#[test]
+fn a_step_in_a_shell_is_called_by_what_it_ran() {
+    for (tool, args, expected) in [
+        ("bash", "cd a && cargo build && RUST_LOG=x cargo test -p b", "cargo test"),
+        ("Bash", r#"{"command": "cd a && git status"}"#, "git status"),
+        ("bash", "cat a | grep b", "cat"),
+        ("bash", "cd a", "cd"),
+        ("bash", "", "bash"),
+        ("pytest", "-x", "pytest"),
+        ("sed.edit", "sed -i s/a/b/ c", "sed.edit"),
+        ("search", r#"{"command": "ls"}"#, "search"),
+    ] {
+        assert_eq!(label(&call(tool, args)), expected, "{tool} {args}");
+    }
+}
+
+#[test]
+fn an_edit_is_what_changes_a_file_of_the_work() {
+    for (tool, args) in [
+        ("Edit", r#"{"file_path": "a"}"#),
+        ("mcp__files__write-file", "{}"),
+        ("str_replace_based_edit_tool", r#"{"command": "str_replace", "path": "a"}"#),
+        ("sed.edit", "sed -i s/a/b/ c"),
+        ("bash", "cd a && sed -i.bak 's/a/b/' c"),
+        ("bash", "cat > a.py <<E\nx\nE"),
+        ("bash", "git apply a.patch"),
+        ("bash", "echo x | tee -a b.txt"),
+        ("file.write", "cat <<E > a.py\nx\nE"),
+    ] {
+        assert!(edits(&call(tool, args)), "{tool} {args}");
+    }
+    for (tool, args) in [
+        ("Read", r#"{"file_path": "a"}"#),
+        ("str_replace_based_edit_tool", r#"{"command": "view", "path": "a"}"#),
+        ("bash", "sed -n 1,5p a"),
+        ("bash", "cat a > /tmp/b 2>/dev/null"),
+        ("bash", "cargo test > out.txt"),
+        ("bash", "cat <<E\nsed -i s/a/b/ c\nE"),
+    ] {
+        assert!(!edits(&call(tool, args)), "{tool} {args}");
+    }
+}
+
 /// Text that is likely to hit what the parser has rules for.
 fn lines() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
@@ -395,6 +471,8 @@ proptest! {
         prop_assert!(ran.iter().all(|command| !command.program.is_empty()));
         checks(&call);
         commits(&call);
+        edits(&call);
+        prop_assert!(tool.chars().count() > LABEL_CHARS_MAX || label(&call).chars().count() <= LABEL_CHARS_MAX);
         let keys = (ActionKey::of(&call), ActionKey::of(&call.clone()));
         prop_assert_eq!(&keys.0, &keys.1);
         prop_assert!(keys.0.is_none_or(|key| key.shape.chars().count() <= SHAPE_CHARS_MAX));

@@ -101,7 +101,7 @@ struct Votes<'a> {
 
 impl<'a> Votes<'a> {
     fn new(course: &'a [Step], similar: &[(f64, &[Step])]) -> Self {
-        let (mut steps, mut standing_in) = (0.0, HashMap::<String, f64>::new());
+        let (mut steps, mut standing_in) = (0.0_f64, HashMap::<String, f64>::new());
         for (_, other) in similar {
             for step in bounded(other) {
                 steps += 1.0;
@@ -111,10 +111,8 @@ impl<'a> Votes<'a> {
             }
         }
         // Squared, as both sides of a cosine have it.
-        let weights: HashMap<String, f64> = standing_in
-            .into_iter()
-            .map(|(word, times)| (word, (1.0 + f64::from(steps) / times).ln().powi(2)))
-            .collect();
+        let weights: HashMap<String, f64> =
+            standing_in.into_iter().map(|(word, times)| (word, (1.0 + steps / times).ln().powi(2))).collect();
         let words = course.last().map(words).unwrap_or_default();
         let norm = weigh(&weights, words.iter());
         Self { course, words, norm, weights }
