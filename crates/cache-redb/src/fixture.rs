@@ -195,6 +195,10 @@ impl EpisodeStore for Store {
         }
         Ok(episode)
     }
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.contents().change(id, |slot| *slot = None);
+        Ok(())
+    }
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         Ok(ids.iter().filter_map(|id| self.now(*id)).map(|episode| episode.head).collect())
     }

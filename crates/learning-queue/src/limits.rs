@@ -23,5 +23,6 @@ pub const LOOK_MILLIS_MAX: u64 = 5_000;
 pub const LOOK_MILLIS_MIN: u64 = 50;
 /// Requests to drain that may wait at the same time.
 pub const DRAINS_MAX: usize = 8;
-/// Episodes whose lessons are recorded in one transaction, at the most.
-pub(crate) const RECORDED_JOBS_MAX: usize = 64;
+/// Episodes whose lessons are recorded in one transaction, at the most. Less than are claimed at once, so that what is urgent
+/// does not wait for long.
+pub const RECORDED_JOBS_MAX: usize = 16;

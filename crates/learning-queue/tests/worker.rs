@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use learning_queue::limits::{CLAIMS_MAX, LEASE_SECONDS};
+use jiff::SignedDuration;
+use learning_queue::limits::{CLAIMS_MAX, LEASE_SECONDS, RECORDED_JOBS_MAX};
 use learning_queue::{Error, Worker, WorkerHandle};
 use memory_core::episode::{Episode, EpisodeHead, Outcome};
 use memory_core::event::{EpisodeEvent, EventHandler};
@@ -16,9 +16,10 @@ use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{Job, JobCounts};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
 use memory_core::memory::{Memory, NewEpisode};
+use memory_core::pattern::{Fields, Pattern};
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, PatternStore, Source, StepInsertion,
-    StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, PatternStore, Source,
+    StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{finished, named, ok};
@@ -106,7 +107,7 @@ impl Scene {
     }
 
     async fn lessons(&self, id: EpisodeId) -> Lessons {
-        self.stores.patterns.lessons(vec![id]).await.unwrap()
+        self.stores.patterns.lessons(vec![id], Vec::new()).await.unwrap()
     }
 }
 
@@ -143,20 +144,32 @@ struct Gate {
 
 #[async_trait]
 impl PatternStore for Gate {
-    async fn record(
-        &self,
-        job: Job,
-        findings: Vec<(PatternId, Finding)>,
-        at: Timestamp,
-    ) -> Result<Vec<PatternId>, StoreError> {
+    async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
         self.reached.notify_one();
         self.permits.acquire().await.unwrap().forget();
-        self.inner.record(job, findings, at).await
+        self.inner.record(studied).await
     }
 
-    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
-        self.inner.lessons(episodes).await
+    async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
+        self.inner.lessons(episodes, tasks).await
     }
+
+    async fn fields(&self) -> Result<Fields, StoreError> {
+        self.inner.fields().await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
+        self.inner.list(listing).await
+    }
+
+    async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+        self.inner.evidence(id, max).await
+    }
+
+    async fn relearn(&self) -> Result<u64, StoreError> {
+        self.inner.relearn().await
+    }
+}
 }
 
 impl Gate {
@@ -359,7 +372,7 @@ async fn an_urgent_job_overtakes_a_backlog() {
     gate.permits.add_permits(1_000);
     scene.learned.wait_for(201).await;
     let place = scene.learned.episodes().iter().position(|id| *id == urgent);
-    assert_eq!(place, Some(1), "right after the job in hand");
+    assert_eq!(place, Some(RECORDED_JOBS_MAX), "right after the jobs in hand");
     let full: u64 = worker.metrics().lanes.iter().map(|(_, lane)| lane.full).sum();
     assert_eq!((worker.metrics().done, full), (201, 0), "no more was claimed than there was room for");
 }
@@ -369,21 +382,21 @@ async fn a_shutdown_finishes_the_job_in_hand_and_hands_the_others_back() {
     let scene = Scene::new();
     let (gate, stores) = scene.gate();
     let mut ids = Vec::new();
-    for number in 0..5 {
+    for number in 0..RECORDED_JOBS_MAX + 4 {
         ids.push(scene.add(named(&format!("run {number}"), success())).await);
     }
     let worker = scene.worker(&stores, Registry::default());
     gate.reached().await;
-    assert_eq!((scene.counts().await.running, worker.metrics().waiting), (5, 4));
+    assert_eq!((scene.counts().await.running, worker.metrics().waiting), (RECORDED_JOBS_MAX as u64 + 4, 4));
     let stopping = tokio::spawn(worker.shutdown(Duration::from_secs(600)));
     tokio::task::yield_now().await;
     gate.permits.add_permits(1_000);
     stopping.await.unwrap().unwrap();
-    assert_eq!(scene.learned.episodes(), [ids[0]]);
+    assert_eq!(scene.learned.episodes(), ids[..RECORDED_JOBS_MAX]);
     assert_eq!(scene.counts().await, JobCounts { queued: 4, ..JobCounts::default() });
     let next = scene.worker(&scene.stores, Registry::default());
     next.drain().await.unwrap();
-    assert_eq!(scene.learned.episodes().len(), 5, "another process has them at once");
+    assert_eq!(scene.learned.episodes().len(), ids.len(), "another process has them at once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -408,7 +421,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
 async fn a_shutdown_cuts_a_drain_short() {
     let scene = Scene::new();
     let (gate, stores) = scene.gate();
-    for number in 0..3 {
+    for number in 0..RECORDED_JOBS_MAX + 2 {
         scene.add(named(&format!("run {number}"), success())).await;
     }
     let worker = scene.worker(&stores, Registry::default());
@@ -421,7 +434,7 @@ async fn a_shutdown_cuts_a_drain_short() {
     tokio::task::yield_now().await;
     gate.permits.add_permits(1_000);
     stopping.await.unwrap().unwrap();
-    assert_eq!(scene.learned.episodes().len(), 1);
+    assert_eq!(scene.learned.episodes().len(), RECORDED_JOBS_MAX);
     assert_eq!(scene.counts().await, JobCounts { queued: 2, ..JobCounts::default() });
 }
 
@@ -429,13 +442,14 @@ async fn a_shutdown_cuts_a_drain_short() {
 async fn a_worker_whose_handle_is_dropped_stops() {
     let scene = Scene::new();
     let (gate, stores) = scene.gate();
-    scene.add(named("one", success())).await;
-    scene.add(named("two", success())).await;
+    for number in 0..=RECORDED_JOBS_MAX {
+        scene.add(named(&format!("run {number}"), success())).await;
+    }
     let worker = scene.worker(&stores, Registry::default());
     gate.reached().await;
     drop(worker);
     gate.permits.add_permits(1_000);
-    scene.learned.wait_for(1).await;
+    scene.learned.wait_for(RECORDED_JOBS_MAX).await;
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
@@ -458,6 +472,9 @@ impl EpisodeStore for Gone {
     }
     async fn get(&self, _id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         Ok(None)
+    }
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.0.episodes.delete(id).await
     }
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         self.0.episodes.heads(ids).await

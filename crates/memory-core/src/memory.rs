@@ -318,6 +318,7 @@ impl Memory {
         let mut answer = self.kept_or_new(&key).await?;
         // Not part of what is kept: the work tree changes without the store.
         self.tell_stale(&mut answer.hits).await?;
+        self.tell_stale_advice(&mut answer.advice).await?;
         Ok(answer)
     }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::Memory;
 use crate::citation::{Citation, Citations, Mentions, Sight, Standing};
 use crate::error::Error;
+use crate::id::EpisodeId;
 use crate::limits::CITATIONS_MAX;
 use crate::redact::redact;
-use crate::retrieve::{Found, Hit};
+use crate::retrieve::{Advice, AdviceItem, Found, Hit};
 
 impl Memory {
     /// What something cites that mentions these; `None` outside of a work tree.
@@ -43,20 +44,54 @@ impl Memory {
 
     /// Tells of each hit what it cites and is another one now.
     pub(super) async fn tell_stale(&self, hits: &mut [Hit]) -> Result<(), Error> {
-        let Some(root) = self.ports.workspace.root() else { return Ok(()) };
         let can_cite = |found: &Found| !matches!(found, Found::Pattern(_));
-        let found: Vec<Found> = hits.iter().map(|hit| hit.item.found()).filter(can_cite).collect();
-        if found.is_empty() {
-            return Ok(());
-        }
-        let cited: HashMap<Found, Vec<Citation>> =
-            self.ports.citations.citations(found, root).await?.into_iter().collect();
-        let standing = self.standing(cited.values().flatten()).await;
+        let found = hits.iter().map(|hit| hit.item.found()).filter(can_cite).collect();
+        let changed = self.changed(found).await?;
         for hit in hits {
-            let citations = cited.get(&hit.item.found()).into_iter().flatten();
-            hit.stale = citations.filter_map(|citation| standing.change(citation)).collect();
+            let changes = changed.get(&hit.item.found()).into_iter().flatten();
+            hit.stale = changes.map(|change| change.told.clone()).collect();
         }
         Ok(())
+    }
+
+    /// Tells of each piece of advice which of the files that it names have changed since it was learned.
+    pub(super) async fn tell_stale_advice(&self, advice: &mut Advice) -> Result<(), Error> {
+        let items = || [&advice.steps, &advice.pitfalls, &advice.recoveries].into_iter().flatten();
+        let names_something =
+            |item: &&AdviceItem| item.pattern.is_some() && item.quoted().contains(['/', '.']);
+        let teachers: BTreeSet<EpisodeId> =
+            items().filter(names_something).filter_map(|item| item.evidence.first().copied()).collect();
+        let changed = self.changed(teachers.into_iter().map(Found::Episode).collect()).await?;
+        for item in [&mut advice.steps, &mut advice.pitfalls, &mut advice.recoveries].into_iter().flatten() {
+            let Some(teacher) = item.evidence.first().filter(|_| item.pattern.is_some()) else { continue };
+            let quoted = item.quoted();
+            let changes = changed.get(&Found::Episode(*teacher)).into_iter().flatten();
+            let is_named =
+                |change: &&Changed| change.path.as_ref().is_some_and(|path| quoted.contains(path.as_str()));
+            let stale: Vec<String> = changes.filter(is_named).map(|change| change.told.clone()).collect();
+            item.stale = stale;
+        }
+        Ok(())
+    }
+
+    /// What these things cite and is another one now.
+    async fn changed(&self, found: Vec<Found>) -> Result<HashMap<Found, Vec<Changed>>, Error> {
+        let Some(root) = self.ports.workspace.root().filter(|_| !found.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let cited = self.ports.citations.citations(found, root).await?;
+        let standing = self.standing(cited.iter().flat_map(|(_, citations)| citations)).await;
+        let changes = |citations: &[Citation]| {
+            let change = |citation: &Citation| {
+                let path = match citation {
+                    Citation::File { path, .. } => Some(path.clone()),
+                    Citation::Commit { .. } => None,
+                };
+                Some(Changed { path, told: standing.change(citation)? })
+            };
+            citations.iter().filter_map(change).collect()
+        };
+        Ok(cited.iter().map(|(found, citations)| (*found, changes(citations))).collect())
     }
 
     /// How what is cited stands now; each is looked at once.
@@ -73,5 +108,20 @@ impl Memory {
         let sights = if paths.is_empty() { Vec::new() } else { workspace.look(paths.clone()).await };
         let head = if commit { workspace.head().await } else { None };
         Standing { sights: paths.into_iter().zip(sights).collect(), head }
+    }
+}
+
+/// Something cited that is another one now.
+struct Changed {
+    /// The file; `None` for the commit.
+    path: Option<String>,
+    /// In words.
+    told: String,
+}
+
+impl AdviceItem {
+    /// What it says and quotes.
+    fn quoted(&self) -> String {
+        format!("{} {}", self.text, self.example.as_deref().unwrap_or_default())
     }
 }

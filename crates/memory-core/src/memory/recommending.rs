@@ -89,6 +89,7 @@ impl Memory {
         if advice.success.is_none() {
             advice.success = self.usual(&fields, domain);
         }
+        self.tell_stale_advice(&mut advice).await?;
         let evidence: Vec<EpisodeId> = teachers.iter().map(|similar| similar.head.id).collect();
         let known = !evidence.is_empty() || !next.is_empty();
         Ok(Recommendation { known, next, advice, ways_out, evidence })

@@ -30,6 +30,9 @@ pub struct AdviceItem {
     pub example: Option<String>,
     /// What was said of the pattern.
     pub note: Option<String>,
+    /// Files that it names and that are other ones now, in words. Never kept with an answer.
+    #[serde(skip)]
+    pub stale: Vec<String>,
 }
 
 /// What similar episodes teach.
@@ -125,7 +128,15 @@ fn account(head: &EpisodeHead) -> Option<AdviceItem> {
         format!("in a similar success: {}{more}", path.join(" → "))
     };
     let evidence = vec![head.id];
-    Some(AdviceItem { pattern: None, text, rate: None, evidence, example: None, note: None })
+    Some(AdviceItem {
+        pattern: None,
+        text,
+        rate: None,
+        evidence,
+        example: None,
+        note: None,
+        stale: Vec::new(),
+    })
 }
 
 /// A lesson with its rate.
@@ -161,6 +172,7 @@ impl<'a> Judged<'a> {
             evidence: shown_by.iter().take(EVIDENCE_MAX).copied().collect(),
             example: detail.clone(),
             note: pattern.correction.as_ref().and_then(|correction| correction.note.clone()),
+            stale: Vec::new(),
         }
     }
 }
