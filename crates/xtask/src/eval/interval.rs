@@ -1,6 +1,7 @@
 //! Means with the interval in which they would lie with other questions of the same kind.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
 use serde::Serialize;
 
@@ -56,6 +57,18 @@ impl Estimate {
         let last = figures.len().checked_sub(1)?;
         let at = |share: f64| figures[(last as f64 * share).round() as usize];
         Some(Self { n, mean: value, low: at(0.025), high: at(0.975) })
+    }
+}
+
+impl Display for Estimate {
+    /// In percent; with the sign of all of it if that is asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [mean, low, high] = [self.mean, self.low, self.high].map(|share| 100.0 * share);
+        if f.sign_plus() {
+            write!(f, "{mean:+.1} [{low:+.1} {high:+.1}]")
+        } else {
+            write!(f, "{mean:.1} [{low:.1} {high:.1}]")
+        }
     }
 }
 
