@@ -115,7 +115,7 @@ impl Set {
                     let run = learning::run(launch, &self.name(), &corpus, &folds, sample)?;
                     told.report(&run.report(), run.dump())?;
                 }
-                Err(reason) => told.skipped(&format!("{} {}", self.name(), corpus.name), &reason)?,
+                Err(reason) => told.skipped(&self.name(), Some(&corpus.name), &reason)?,
             }
         }
         Ok(())
@@ -165,10 +165,16 @@ impl Told<'_> {
         Ok(())
     }
 
-    fn skipped(&mut self, set: &str, reason: &str) -> anyhow::Result<()> {
-        self.document.push(json!({"set": set, "skipped": reason}));
+    /// Of a set without a corpus, all of it.
+    fn skipped(&mut self, set: &str, corpus: Option<&str>, reason: &str) -> anyhow::Result<()> {
+        let mut skipped = json!({"set": set, "skipped": reason});
+        if let Some(corpus) = corpus {
+            skipped["corpus"] = corpus.into();
+        }
+        self.document.push(skipped);
         if !self.json {
-            writeln!(self.out, "{set}: skipped, {reason}\n")?;
+            let name = corpus.map_or(set.to_owned(), |corpus| format!("{set} {corpus}"));
+            writeln!(self.out, "{name}: skipped, {reason}\n")?;
         }
         Ok(())
     }
@@ -191,7 +197,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             Ok(folder) => set
                 .run(&launch, &folder, options.sample, &mut told)
                 .with_context(|| format!("failed to evaluate {}", set.name()))?,
-            Err(reason) => told.skipped(&set.name(), &reason)?,
+            Err(reason) => told.skipped(&set.name(), None, &reason)?,
         }
     }
     if options.json {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -29,35 +30,58 @@ impl Estimate {
 
     /// The mean of values that each belong to a cluster, which is drawn with all of its values or not at all.
     pub(crate) fn of_clustered(values: &[(usize, f64)]) -> Option<Self> {
-        Self::resampled(values.len(), values.iter().map(|(cluster, _)| *cluster), |times| {
-            mean(values.iter().copied(), times)
-        })
+        let figure = |times: &[f64]| mean(values.iter().copied(), times);
+        let (value, draws) = draws(values.iter().map(|(cluster, _)| *cluster), figure)?;
+        let (low, high) = middle(&draws)?;
+        Some(Self { n: values.len(), mean: value, low, high })
     }
 
-    /// Any figure over `n` things that belong to `clusters`, and the percentile bootstrap of it. `figure` is told how
-    /// many times each cluster counts; draws for which there is no figure are left out.
+    /// Any other figure over `n` things that belong to `clusters`. `figure` is told how many times each cluster counts;
+    /// draws for which there is no figure are left out.
+    ///
+    /// What is drawn twice looks more extreme than it is, so that shares of what is above a bound and sums of absolute
+    /// errors are off in every draw in the same direction: the interval is the spread of the draws about the figure
+    /// instead of about their mean, within the `range` that the figure can have.
     pub(crate) fn resampled(
         n: usize,
+        range: RangeInclusive<f64>,
         clusters: impl IntoIterator<Item = usize>,
         figure: impl Fn(&[f64]) -> Option<f64>,
     ) -> Option<Self> {
-        let clusters: Vec<usize> = clusters.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let places = clusters.last()? + 1;
-        let value = figure(&vec![1.0; places])?;
-        let mut random = fastrand::Rng::with_seed(SEED);
-        let mut resample = || {
-            let mut times = vec![0.0; places];
-            for _ in &clusters {
-                times[clusters[random.usize(..clusters.len())]] += 1.0;
-            }
-            figure(&times)
-        };
-        let mut figures: Vec<f64> = (0..RESAMPLES).filter_map(|_| resample()).collect();
-        figures.sort_by(f64::total_cmp);
-        let last = figures.len().checked_sub(1)?;
-        let at = |share: f64| figures[(last as f64 * share).round() as usize];
-        Some(Self { n, mean: value, low: at(0.025), high: at(0.975) })
+        let (value, draws) = draws(clusters, figure)?;
+        let (low, high) = middle(&draws)?;
+        let off = draws.iter().sum::<f64>() / draws.len() as f64 - value;
+        let [low, high] = [low, high].map(|bound| (bound - off).clamp(*range.start(), *range.end()));
+        Some(Self { n, mean: value, low, high })
     }
+}
+
+/// A figure, and what it is when as many clusters as there are are drawn from them, in order.
+fn draws(
+    clusters: impl IntoIterator<Item = usize>,
+    figure: impl Fn(&[f64]) -> Option<f64>,
+) -> Option<(f64, Vec<f64>)> {
+    let clusters: Vec<usize> = clusters.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let places = clusters.last()? + 1;
+    let value = figure(&vec![1.0; places])?;
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut draw = || {
+        let mut times = vec![0.0; places];
+        for _ in &clusters {
+            times[clusters[random.usize(..clusters.len())]] += 1.0;
+        }
+        figure(&times)
+    };
+    let mut draws: Vec<f64> = (0..RESAMPLES).filter_map(|_| draw()).collect();
+    draws.sort_by(f64::total_cmp);
+    Some((value, draws))
+}
+
+/// Between what the middle 95 % of the draws lie.
+fn middle(draws: &[f64]) -> Option<(f64, f64)> {
+    let last = draws.len().checked_sub(1)?;
+    let at = |share: f64| draws[(last as f64 * share).round() as usize];
+    Some((at(0.025), at(0.975)))
 }
 
 impl Display for Estimate {
@@ -124,9 +148,19 @@ mod tests {
     #[test]
     fn a_draw_without_a_figure_is_left_out() {
         let second = |times: &[f64]| mean([(1, 0.5)].into_iter(), times);
-        let estimate = Estimate::resampled(1, [0, 1, 2], second).unwrap();
+        let estimate = Estimate::resampled(1, 0.0..=1.0, [0, 1, 2], second).unwrap();
         assert_eq!((estimate.mean, estimate.low, estimate.high), (0.5, 0.5, 0.5));
-        assert_eq!(Estimate::resampled(1, [0], |_| None), None);
-        assert_eq!(Estimate::resampled(0, [], |_| Some(1.0)), None);
+        assert_eq!(Estimate::resampled(1, 0.0..=1.0, [0], |_| None), None);
+        assert_eq!(Estimate::resampled(0, 0.0..=1.0, [], |_| Some(1.0)), None);
+    }
+
+    #[test]
+    fn draws_that_are_all_off_do_not_move_the_interval_away_from_the_figure() {
+        // How far the mean of many halves is from one half: not at all, but in nearly every draw a little.
+        let values: Vec<(usize, f64)> = (0..100).map(|i| (i, f64::from(u8::from(i % 2 == 0)))).collect();
+        let off = |times: &[f64]| Some((mean(values.iter().copied(), times)? - 0.5).abs());
+        let estimate = Estimate::resampled(100, 0.0..=1.0, 0..100, off).unwrap();
+        assert_eq!((estimate.mean, estimate.low), (0.0, 0.0));
+        assert!((0.02..0.09).contains(&estimate.high), "{estimate:?}");
     }
 }

@@ -179,6 +179,48 @@ fn a_call_that_fails_is_named() {
 }
 
 #[test]
+fn learning_is_told_for_every_corpus_that_can_be_divided() {
+    let Some(launch) = launch() else { return };
+    if let Err(reason) = learning::ensure_measurable(&launch) {
+        println!("SKIPPED: {reason}");
+        return;
+    }
+    let run = |number: usize, task: &str, trial: usize| {
+        json!({
+            "id": number.to_string(), "corpus": "c", "task_id": task, "run": trial, "task": format!("polish the {task}"),
+            "domain": "chores", "success": trial == 0, "steps": [
+                {"tool": "take", "args": task, "ok": true},
+                {"tool": "rub", "args": task, "ok": false, "error": "no cloth"},
+                {"tool": "find", "args": "cloth", "ok": true},
+            ],
+        })
+        .to_string()
+    };
+    let twice = [run(0, "kettle", 0), run(1, "fern", 0), run(2, "kettle", 1), run(3, "fern", 1)].join("\n");
+    let once = [run(0, "kettle", 0), run(1, "fern", 0)].join("\n");
+    let dir = folder(&[("once.jsonl", &once), ("twice.jsonl", &twice)]);
+    let mut out = Vec::new();
+    let mut told = Told { out: &mut out, json: false, document: Vec::new(), dump: None };
+    Set::LearningRepeat.run(&launch, dir.path(), 1, &mut told).unwrap();
+    let [skipped, report] = told.document.as_slice() else { panic!("{:?}", told.document) };
+    assert_eq!(
+        (&skipped["corpus"], &skipped["skipped"]),
+        (&json!("once"), &json!("no task has several trials"))
+    );
+    assert_eq!(
+        (&report["corpus"], &report["held_out"], &report["walked"]),
+        (&json!("twice"), &json!(4), &json!(2))
+    );
+    for (measure, n) in [("next tool right", 6), ("success, Brier score", 2), ("recovery right", 2)] {
+        let figures = report["figures"].as_array().unwrap();
+        let figure = figures.iter().find(|figure| figure["measure"] == measure).unwrap();
+        assert_eq!(figure["memory"]["n"], n, "{measure}");
+        let baseline = if measure.contains("Brier") { 0.5 } else { 1.0 };
+        assert!(figure["baseline"]["mean"].as_f64() >= Some(baseline), "{measure}: {figure}");
+    }
+}
+
+#[test]
 fn a_missing_folder_is_told() {
     let dir = tempfile::tempdir().unwrap();
     create_dir_all(dir.path().join("facts")).unwrap();

@@ -104,11 +104,12 @@ impl CorpusRun {
             self.calls().filter(|(_, warned, _)| *warned).map(|(task, _, failed)| (task, failed)).collect();
         let difference =
             |times: &[f64]| Some(mean(warned.iter().copied(), times)? - mean(all.iter().copied(), times)?);
+        let tasks = all.iter().map(|(task, _)| *task);
         Compared {
             measure: "warned calls that failed",
             memory: Estimate::of_clustered(&warned),
             baseline: Estimate::of_clustered(&all),
-            difference: Estimate::resampled(warned.len(), all.iter().map(|(task, _)| *task), difference),
+            difference: Estimate::resampled(warned.len(), -1.0..=1.0, tasks, difference),
         }
     }
 

@@ -116,13 +116,14 @@ impl Patterns {
         let held_out = advised.iter().chain(&others).flat_map(|one| &one.held_out);
         let tasks: Vec<usize> =
             self.domains.iter().flatten().chain(held_out).map(|(task, _)| *task).collect();
-        let estimate = |n: usize, figure: &dyn Fn(&[f64]) -> Option<f64>| {
-            Estimate::resampled(n, tasks.iter().copied(), figure)
+        let estimate = |n: usize, least: f64, figure: &dyn Fn(&[f64]) -> Option<f64>| {
+            Estimate::resampled(n, least..=1.0, tasks.iter().copied(), figure)
         };
+        let difference = |times: &[f64]| Some(share(&advised, times)? - share(&others, times)?);
         [
-            estimate(advised.len(), &|times| share(&advised, times)),
-            estimate(others.len(), &|times| share(&others, times)),
-            estimate(advised.len(), &|times| Some(share(&advised, times)? - share(&others, times)?)),
+            estimate(advised.len(), 0.0, &|times| share(&advised, times)),
+            estimate(others.len(), 0.0, &|times| share(&others, times)),
+            estimate(advised.len(), -1.0, &difference),
         ]
     }
 
@@ -135,7 +136,7 @@ impl Patterns {
             .filter(|one| one.episodes >= EPISODES_MIN && !one.held_out.is_empty())
             .collect();
         let tasks = tested.iter().flat_map(|one| &one.held_out).map(|(task, _)| *task);
-        Estimate::resampled(tested.len(), tasks, |times| {
+        Estimate::resampled(tested.len(), 0.0..=1.0, tasks, |times| {
             let (mut bins, mut all) = ([0.0; BINS], 0.0);
             for one in &tested {
                 let bin = ((one.shown * BINS as f64) as usize).min(BINS - 1);
