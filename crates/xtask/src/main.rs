@@ -34,7 +34,7 @@ enum Task {
     },
     /// Measures what recall costs in large memories, over stdio; to be run with `cargo run --release -p xtask -- bench-recall`
     BenchRecall(bench_recall::Options),
-    /// Measures how well the release binary recalls, beside plain BM25, over stdio
+    /// Measures how well the release binary recalls, beside plain BM25, and learns, beside counting, over stdio
     Eval(eval::Options),
 }
 

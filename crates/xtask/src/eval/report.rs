@@ -152,15 +152,20 @@ impl Display for SetReport {
         let head = ["", "n", "unknown"].map(String::from).into_iter().chain(names).collect();
         let table: Vec<Vec<String>> =
             [head].into_iter().chain(self.rows.iter().flat_map(Row::lines)).collect();
-        let width = |column: usize| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..3 + measures.len()).map(width).collect();
-        for line in &table {
-            let cells: Vec<String> =
-                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            writeln!(f, "  {}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
+        write_table(f, &table)
     }
+}
+
+/// Writes lines of cells, each column as wide as its longest cell. All lines have as many cells as the first.
+pub(crate) fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
+    let width = |column: usize| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..table.first().map_or(0, Vec::len)).map(width).collect();
+    for line in table {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        writeln!(f, "  {}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
 }
 
 impl Row {
@@ -178,9 +183,9 @@ impl Row {
     }
 
     fn cell(&self, estimate: Option<Estimate>) -> String {
-        let Some(Estimate { n, mean, low, high }) = estimate else { return "-".into() };
-        let of = if n == self.questions { String::new() } else { format!(" of {n}") };
-        format!("{:.1} [{:.1} {:.1}]{of}", mean * 100.0, low * 100.0, high * 100.0)
+        let Some(known) = estimate else { return "-".into() };
+        let of = if known.n == self.questions { String::new() } else { format!(" of {}", known.n) };
+        format!("{known}{of}")
     }
 }
 

@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// Waits until the background work is done.
-    fn settle(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn settle(&mut self) -> anyhow::Result<()> {
         if !self.unsettled {
             return Ok(());
         }
@@ -114,7 +114,15 @@ impl Store {
         Ok(())
     }
 
-    fn call(&mut self, tool: &str, arguments: &Value) -> anyhow::Result<Value> {
+    /// The names of the server's tools.
+    pub(crate) fn tools(&mut self) -> anyhow::Result<Vec<String>> {
+        let listed = self.client.request("tools/list", &json!({}))?;
+        let tools = listed["tools"].as_array().context("tools/list answered in another form")?;
+        Ok(tools.iter().filter_map(|tool| tool["name"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Calls a tool; one that answers with an error fails.
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> anyhow::Result<Value> {
         let params = json!({"name": tool, "arguments": arguments});
         let mut result =
             self.client.request("tools/call", &params).with_context(|| about(tool, arguments))?;

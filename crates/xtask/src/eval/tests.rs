@@ -26,9 +26,16 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
+fn recall(set: Set, launch: &Launch, folder: &Path) -> anyhow::Result<SetRun> {
+    match set.work() {
+        Work::Recall(run) => run(launch, folder),
+        Work::Learning(_) => panic!("{} is about learning", set.name()),
+    }
+}
+
 fn report(set: Set, files: &[(&str, &str)]) -> Option<SetReport> {
     let launch = launch()?;
-    Some(set.run(&launch, folder(files).path()).unwrap().report())
+    Some(recall(set, &launch, folder(files).path()).unwrap().report())
 }
 
 /// The means of a category by the names of the measures: the server's and those of BM25.
@@ -165,10 +172,52 @@ fn a_call_that_fails_is_named() {
     let facts = r#"{"id":"s/0","set":"s","serial":0,"text":""}"#;
     let Some(launch) = launch() else { return };
     let dir = folder(&[("docs.jsonl", facts), ("queries.jsonl", "")]);
-    let error = Set::Facts.run(&launch, dir.path()).err().unwrap();
+    let error = recall(Set::Facts, &launch, dir.path()).err().unwrap();
     let chain = format!("{error:#}");
-    assert!(chain.contains("failed to evaluate facts: remember failed for"), "{chain}");
+    assert!(chain.contains("remember failed for"), "{chain}");
     assert!(chain.contains("s/0") && chain.contains("invalid_arguments"), "{chain}");
+}
+
+#[test]
+fn learning_is_told_for_every_corpus_that_can_be_divided() {
+    let Some(launch) = launch() else { return };
+    if let Err(reason) = learning::ensure_measurable(&launch) {
+        println!("SKIPPED: {reason}");
+        return;
+    }
+    let run = |number: usize, task: &str, trial: usize| {
+        json!({
+            "id": number.to_string(), "corpus": "c", "task_id": task, "run": trial, "task": format!("polish the {task}"),
+            "domain": "chores", "success": trial == 0, "steps": [
+                {"tool": "take", "args": task, "ok": true},
+                {"tool": "rub", "args": task, "ok": false, "error": "no cloth"},
+                {"tool": "find", "args": "cloth", "ok": true},
+            ],
+        })
+        .to_string()
+    };
+    let twice = [run(0, "kettle", 0), run(1, "fern", 0), run(2, "kettle", 1), run(3, "fern", 1)].join("\n");
+    let once = [run(0, "kettle", 0), run(1, "fern", 0)].join("\n");
+    let dir = folder(&[("once.jsonl", &once), ("twice.jsonl", &twice)]);
+    let mut out = Vec::new();
+    let mut told = Told { out: &mut out, json: false, document: Vec::new(), dump: None };
+    Set::LearningRepeat.run(&launch, dir.path(), 1, &mut told).unwrap();
+    let [skipped, report] = told.document.as_slice() else { panic!("{:?}", told.document) };
+    assert_eq!(
+        (&skipped["corpus"], &skipped["skipped"]),
+        (&json!("once"), &json!("no task has several trials"))
+    );
+    assert_eq!(
+        (&report["corpus"], &report["held_out"], &report["walked"]),
+        (&json!("twice"), &json!(4), &json!(2))
+    );
+    for (measure, n) in [("next tool right", 6), ("success, Brier score", 2), ("recovery right", 2)] {
+        let figures = report["figures"].as_array().unwrap();
+        let figure = figures.iter().find(|figure| figure["measure"] == measure).unwrap();
+        assert_eq!(figure["memory"]["n"], n, "{measure}");
+        let baseline = if measure.contains("Brier") { 0.5 } else { 1.0 };
+        assert!(figure["baseline"]["mean"].as_f64() >= Some(baseline), "{measure}: {figure}");
+    }
 }
 
 #[test]

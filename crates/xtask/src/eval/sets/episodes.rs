@@ -1,13 +1,12 @@
 //! Recorded runs of agents: is a task found again by how it begins?
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::eval::collection::{Collection, Question, Reach};
-use crate::eval::data::{grouped, lines};
+use crate::eval::data::{files, grouped, lines, text};
 use crate::eval::measure::{Gold, Measure};
 use crate::eval::report::SetRun;
 use crate::launch::Launch;
@@ -39,12 +38,7 @@ impl Run {
     fn words(&self) -> String {
         let mut words = self.task.clone();
         for step in &self.steps {
-            let args = match &step.args {
-                Value::Null => String::new(),
-                Value::String(args) => args.clone(),
-                args => args.to_string(),
-            };
-            words.push_str(&format!(" {args} {}", step.error.as_deref().unwrap_or_default()));
+            words.push_str(&format!(" {} {}", text(&step.args), step.error.as_deref().unwrap_or_default()));
         }
         words
     }
@@ -68,14 +62,6 @@ pub(crate) fn run(launch: &Launch, dir: &Path) -> anyhow::Result<SetRun> {
     }
     run.close(collection);
     Ok(run)
-}
-
-fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("failed to read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    Ok(files)
 }
 
 /// For each corpus evenly spaced tasks, each with all runs of it as gold.
@@ -124,14 +110,5 @@ mod tests {
     fn a_run_is_searched_by_its_task_its_arguments_and_its_errors() {
         let words = run("many", 1, 0).words();
         assert!(words.ends_with(r#"é {"path":"src"} no such file  "#), "{words}");
-    }
-
-    #[test]
-    fn only_files_of_lines_are_taken_in_the_order_of_their_names() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b.jsonl", "a.jsonl", "README.md"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        assert_eq!(files(dir.path()).unwrap(), [dir.path().join("a.jsonl"), dir.path().join("b.jsonl")]);
     }
 }
