@@ -71,6 +71,10 @@ impl Bench {
         let completion = CompletionInsertion { revision: 1, completion, job, citations: None };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
+
+    pub(crate) fn delete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
+        block_on(cache.episodes(self.store.clone()).delete(id))
+    }
 }
 
 #[derive(Default)]
@@ -194,6 +198,14 @@ impl EpisodeStore for Store {
             std::thread::spawn(meanwhile).join().unwrap();
         }
         Ok(episode)
+    }
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        if !contents.episodes.contains_key(&id) {
+            return Err(StoreError::NotFound);
+        }
+        contents.change(id, |slot| *slot = None);
+        Ok(())
     }
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         Ok(ids.iter().filter_map(|id| self.now(*id)).map(|episode| episode.head).collect())
