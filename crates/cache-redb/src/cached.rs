@@ -124,6 +124,9 @@ mod tests {
         bench.complete(&cache, id).unwrap();
         bench.store.set_seq(1);
         assert_eq!(bench.get(&cache, id), bench.store.now(id));
+        bench.delete(&cache, id).unwrap();
+        bench.store.set_seq(1);
+        assert_eq!(bench.get(&cache, id), None);
     }
 
     #[test]
@@ -285,6 +288,7 @@ mod tests {
         let (cache, id) = (bench.open(), episode("never stored").head.id);
         assert_eq!(bench.append(&cache, id), Err(StoreError::NotFound));
         assert_eq!(bench.complete(&cache, id), Err(StoreError::NotFound));
+        assert_eq!(bench.delete(&cache, id), Err(StoreError::NotFound));
     }
 
     #[test]

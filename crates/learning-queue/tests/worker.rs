@@ -18,8 +18,8 @@ use memory_core::limits::JOB_ATTEMPTS_MAX;
 use memory_core::memory::{Memory, NewEpisode};
 use memory_core::pattern::{Fields, Pattern};
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, PatternStore, Source,
-    StepInsertion, StoreError, Studied,
+    Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, PatternStore,
+    Source, StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{finished, named, ok};
@@ -169,7 +169,6 @@ impl PatternStore for Gate {
     async fn relearn(&self) -> Result<u64, StoreError> {
         self.inner.relearn().await
     }
-}
 }
 
 impl Gate {

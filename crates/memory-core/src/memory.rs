@@ -340,7 +340,8 @@ impl Memory {
     async fn answer(&self, key: &AnswerKey) -> Result<Answer, Error> {
         let (placed, by_meaning) = self.search(&key.query, key.filter.clone(), key.period).await?;
         let advice = self.advise(&key.query, key.filter.domain.as_deref(), &placed).await?;
-        let Selection { hits, mut left_out } = self.choose(placed, key.limit).await?;
+        let Selection { mut hits, mut left_out } = self.choose(placed, key.limit).await?;
+        self.rate_patterns(&mut hits).await?;
         if key.explain {
             left_out.extend(self.superseded(key).await?);
             left_out.sort_by(|a, b| b.ranked.score.total_cmp(&a.ranked.score));
@@ -348,6 +349,21 @@ impl Memory {
             left_out.clear();
         }
         Ok(Answer { known: !hits.is_empty(), hits, advice, by_meaning, left_out })
+    }
+
+    async fn rate_patterns(&self, hits: &mut [Hit]) -> Result<(), Error> {
+        if !hits.iter().any(|hit| matches!(hit.item, Item::Pattern(_))) {
+            return Ok(());
+        }
+        let fields = self.ports.patterns.fields().await?;
+        let now = self.ports.source.now();
+        for Hit { item, rate, .. } in hits {
+            if let Item::Pattern(pattern) = item {
+                let prior = fields.prior(pattern.domain.as_deref(), pattern.body.measure());
+                *rate = Some(pattern.rate(&prior, now));
+            }
+        }
+        Ok(())
     }
 
     /// What would be told had it not been superseded.

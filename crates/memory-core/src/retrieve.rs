@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::episode::{EpisodeHead, Outcome};
 use crate::id::{EpisodeId, NoteId, PatternId};
 use crate::note::Note;
-use crate::pattern::{Fields, Pattern, Tally};
+use crate::pattern::{Fields, Pattern, Rate, Tally};
 
 /// What kinds of thing a query can find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Hit {
     pub item: Item,
     /// How well it fits the query and why it was found.
     pub ranked: Ranked,
+    /// The success rate of a pattern, by what is usual in its domain.
+    pub rate: Option<Rate>,
     /// A newer note about the same subject that says something else, if one was found.
     pub superseded_by: Option<Found>,
     /// What it cites and is another one now, in words. Never kept with an answer: files change without the store.

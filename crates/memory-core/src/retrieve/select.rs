@@ -90,7 +90,10 @@ pub(crate) fn select(found: Vec<(Item, Placed)>, limit: usize) -> Selection {
         let reason = entry.reason.or(weak.then_some(Reason::Weak)).or(full.then_some(Reason::Limit));
         let Entry { item, placed: Placed { ranked, .. }, doubted, .. } = entry;
         match reason {
-            None => selection.hits.push(Hit { item, ranked, superseded_by: doubted, stale: Vec::new() }),
+            None => {
+                let hit = Hit { item, ranked, rate: None, superseded_by: doubted, stale: Vec::new() };
+                selection.hits.push(hit);
+            }
             Some(reason) if selection.left_out.len() < LEFT_OUT_MAX => {
                 selection.left_out.push(LeftOut { item, ranked, reason });
             }
