@@ -71,6 +71,10 @@ impl Bench {
         let completion = CompletionInsertion { revision: 1, completion, job, citations: None };
         block_on(cache.episodes(self.store.clone()).complete(id, completion))
     }
+
+    pub(crate) fn delete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
+        block_on(cache.episodes(self.store.clone()).delete(id))
+    }
 }
 
 #[derive(Default)]
@@ -196,7 +200,11 @@ impl EpisodeStore for Store {
         Ok(episode)
     }
     async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
-        self.contents().change(id, |slot| *slot = None);
+        let mut contents = self.contents();
+        if !contents.episodes.contains_key(&id) {
+            return Err(StoreError::NotFound);
+        }
+        contents.change(id, |slot| *slot = None);
         Ok(())
     }
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
