@@ -11,8 +11,10 @@ use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use memory_core::id::{EpisodeId, PatternId};
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
 use memory_core::memory::Question;
+use memory_core::pattern::HIGH_SUCCESS;
 use memory_core::retrieve::Filter;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
@@ -57,6 +59,17 @@ pub struct Cli {
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     model_dir: Option<PathBuf>,
+    /// Expected success rate, 0 to 1, from which on a pattern is called one of high success
+    #[arg(
+        long,
+        global = true,
+        value_name = "RATE",
+        env = "MEMORY_MCP_HIGH_SUCCESS",
+        hide_env_values = true,
+        default_value_t = HIGH_SUCCESS,
+        value_parser = rate
+    )]
+    high_success: f64,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
@@ -109,6 +122,13 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Forget all that was learned and learn it anew from the episodes
+    Relearn,
+    /// Delete for good
+    Forget {
+        #[command(subcommand)]
+        what: Forgotten,
+    },
     /// Whether the memory works, and what it holds
     Health {
         /// Also look the whole database through for damage
@@ -128,6 +148,29 @@ enum ImportFormat {
         /// The file; - reads standard input
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Forgotten {
+    /// An episode, and what was learned from it alone
+    Episode {
+        /// Its id, as `memory-mcp query` shows it
+        id: EpisodeId,
+    },
+    /// A pattern; it is not told again even if it is seen again
+    Pattern {
+        /// Its id, as an agent sees it in list_patterns
+        id: PatternId,
+    },
+}
+
+/// An empty variable is one that was not set.
+fn rate(text: &str) -> Result<f64, String> {
+    if text.is_empty() {
+        return Ok(HIGH_SUCCESS);
+    }
+    let rate = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+    rate.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }
 
 fn hits(text: &str) -> Result<usize, String> {
@@ -162,7 +205,7 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir, self.model_dir)?;
+        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success)?;
         match self.command {
             None => serve(&settings).await,
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
@@ -174,6 +217,8 @@ impl Cli {
                 import_file(&settings, file).await
             }
             Some(Command::Model { command }) => model::run(command, &settings),
+            Some(Command::Relearn) => relearn(&settings).await,
+            Some(Command::Forget { what }) => forget(&settings, what).await,
             Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
         }
     }
@@ -270,7 +315,7 @@ fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()
     }
     let advice = &answer.advice;
     if let Some(rate) = &advice.success_rate {
-        writeln!(out, "Similar episodes: {}", rate.describe())?;
+        writeln!(out, "{}", rate.describe())?;
     }
     let parts =
         [("What worked", &advice.steps), ("Pitfalls", &advice.pitfalls), ("Recoveries", &advice.recoveries)];
@@ -351,6 +396,32 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
         None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg}"),
     };
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+async fn relearn(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let app = App::open(settings).await?;
+    let episodes = app.memory.relearn().await.context("failed to forget what was learned");
+    if episodes.is_ok() {
+        app.learn_all().await;
+    }
+    let learned = app.metrics.report().patterns_extracted;
+    app.close().await;
+    let episodes = episodes?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{episodes} episodes studied anew, {learned} observations of patterns learned from them")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn forget(settings: &Settings, what: Forgotten) -> anyhow::Result<ExitCode> {
+    let app = App::open(settings).await?;
+    let (forgotten, named) = match what {
+        Forgotten::Episode { id } => (app.memory.delete_episode(id).await, format!("episode {id}")),
+        Forgotten::Pattern { id } => (app.memory.delete_pattern(id).await, format!("pattern {id}")),
+    };
+    app.close().await;
+    forgotten.with_context(|| format!("failed to forget {named}"))?;
+    writeln!(std::io::stdout().lock(), "{named} is forgotten")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn health(settings: &Settings, detailed: bool, json: bool) -> anyhow::Result<ExitCode> {

@@ -11,6 +11,8 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// A model, or a directory of models, that comes before what is chosen in the data directory.
     pub(crate) model_dir: Option<PathBuf>,
+    /// Expected success rate from which on a pattern is called one of high success.
+    pub(crate) high_success: f64,
 }
 
 impl Settings {
@@ -18,7 +20,11 @@ impl Settings {
     ///
     /// # Errors
     /// If no directory is given and the platform names none, as when there is no home directory.
-    pub(crate) fn new(data_dir: Option<PathBuf>, model_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        data_dir: Option<PathBuf>,
+        model_dir: Option<PathBuf>,
+        high_success: f64,
+    ) -> anyhow::Result<Self> {
         // An empty variable is one that was not set: clients pass on what their configuration leaves blank.
         let named = |dir: &PathBuf| !dir.as_os_str().is_empty();
         let data_dir = match data_dir.filter(named) {
@@ -27,7 +33,7 @@ impl Settings {
                 .map(|dirs| dirs.data_dir().to_owned())
                 .context("failed to find a home directory; name a data directory with --data-dir or MEMORY_MCP_DATA_DIR")?,
         };
-        Ok(Self { data_dir, model_dir: model_dir.filter(named) })
+        Ok(Self { data_dir, model_dir: model_dir.filter(named), high_success })
     }
 
     /// The database file.

@@ -196,7 +196,9 @@ fn write_answer(out: &mut impl Write, answer: &Value) -> std::io::Result<()> {
     let advice = &answer["advice"];
     let rate = &advice["success_rate"];
     if !rate.is_null() {
-        writeln!(out, "  Of {} similar runs: success rate {}", rate["episodes"], bounds(rate))?;
+        let of =
+            if rate["gated"] == true { "No run of this task is known; of all" } else { "Of this task's" };
+        writeln!(out, "  {of} {} runs: success rate {}", rate["episodes"], bounds(rate))?;
     }
     for (name, part) in [("what worked", "steps"), ("pitfalls", "pitfalls"), ("recoveries", "recoveries")] {
         for item in list(&advice[part]) {

@@ -27,6 +27,8 @@ pub(crate) const ANSWER_TOKENS_MIN: usize = 200;
 /// Largest budget of an answer, in tokens; Claude Code moves what is larger into a file.
 pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
 
+/// Longest text of a pattern in a list, in characters.
+pub(crate) const PATTERN_CHARS: usize = 300;
 /// Size of the steps of a page of `get_episode` from which on it ends early, where the caller names no limit, in
 /// bytes.
 pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;

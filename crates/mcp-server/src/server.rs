@@ -26,6 +26,8 @@ use crate::wiring::App;
 pub const INSTRUCTIONS: &str = "A memory of earlier tasks: what was done, what worked, what failed.\n\
     Before a task, and when something fails, call query_memory with the task or the error. It says plainly when it \
     knows nothing.\n\
+    When unsure what to do next, call recommend; before a risky command, or one that failed before, check_action.\n\
+    After you used what was told, call record_feedback with its ids: helped, no_help or wrong.\n\
     When a task is finished, record it with one create_episode call: task, domain, project, the telling steps (tool, \
     args, error), outcome and a summary of what was learned. For long tasks create the episode first, add_episode_step \
     as you go, then complete_episode. Record failures too: they teach what to avoid.\n\
@@ -48,7 +50,8 @@ impl Server {
 }
 
 fn router() -> ToolRouter<Server> {
-    let mut router = Server::episode_tools() + Server::recall_tools() + Server::operate_tools();
+    let mut router =
+        Server::episode_tools() + Server::recall_tools() + Server::learning_tools() + Server::operate_tools();
     for route in router.map.values_mut() {
         let mut tool = slim(route.attr.clone());
         if ALWAYS_SHOWN.contains(&tool.name.as_ref()) {

@@ -1,17 +1,26 @@
 //! The tools, one toolset a file.
 
 mod episodes;
+mod learning;
 mod operate;
 mod recall;
 
 /// The names of all tools in the order in which an agent meets them.
-pub(crate) const ORDER: [&str; 7] = [
+pub(crate) const ORDER: [&str; 15] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
     "complete_episode",
     "get_episode",
     "remember",
+    "recommend",
+    "check_action",
+    "record_feedback",
+    "list_patterns",
+    "explain_pattern",
+    "correct_pattern",
+    "delete_pattern",
+    "delete_episode",
     "health_check",
 ];
 
@@ -28,6 +37,11 @@ use crate::wire::arguments::slim_schema;
 use crate::wire::episode::{
     AddStepResult, CompleteEpisodeResult, CreateEpisodeResult, RememberResult, WireEpisode,
 };
+use crate::wire::learning::{
+    DeleteEpisodeResult, DeletePatternResult, ListPatternsResult, RecordFeedbackResult, WireExplanation,
+    WirePattern,
+};
+use crate::wire::recommend::{CheckActionResult, WireRecommendation};
 
 /// The schema of what a tool returns. It is for the documentation: sent with the list of tools it would cost every
 /// client more than it is worth.
@@ -39,6 +53,14 @@ pub(crate) fn result_schema(tool: &str) -> Value {
         "complete_episode" => schema::<CompleteEpisodeResult>(),
         "get_episode" => schema::<WireEpisode>(),
         "remember" => schema::<RememberResult>(),
+        "recommend" => schema::<WireRecommendation>(),
+        "check_action" => schema::<CheckActionResult>(),
+        "record_feedback" => schema::<RecordFeedbackResult>(),
+        "list_patterns" => schema::<ListPatternsResult>(),
+        "explain_pattern" => schema::<WireExplanation>(),
+        "correct_pattern" => schema::<WirePattern>(),
+        "delete_pattern" => schema::<DeletePatternResult>(),
+        "delete_episode" => schema::<DeleteEpisodeResult>(),
         "health_check" => schema::<HealthReport>(),
         _ => Value::Null,
     }

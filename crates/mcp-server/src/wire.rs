@@ -4,7 +4,9 @@
 pub(crate) mod answer;
 pub(crate) mod arguments;
 pub(crate) mod episode;
+pub(crate) mod learning;
 pub(crate) mod parse;
+pub(crate) mod recommend;
 pub(crate) mod tokens;
 
 use memory_core::pattern::Rate;
@@ -14,7 +16,7 @@ use serde::Serialize;
 /// A success rate with its bounds.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct WireRate {
-    /// Expected value of the posterior, which starts from a uniform prior.
+    /// Expected value of the posterior, which starts from what is usual in the field of work.
     mean: f64,
     /// 5 % of the probability lies below.
     low: f64,

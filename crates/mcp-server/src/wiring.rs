@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) cache: Arc<Cache>,
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
+    /// Expected success rate from which on a pattern is called one of high success.
+    pub(crate) high_success: f64,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
 }
@@ -102,6 +104,8 @@ impl App {
             workspace: Arc::new(WorkTree::here()),
             semantics: embedding.clone(),
             patterns: shared.clone(),
+            experience: shared.clone(),
+            feedback: shared.clone(),
             changes: shared,
             answers: cache.clone(),
             source,
@@ -110,7 +114,8 @@ impl App {
         let memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
-        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, worker, upkeep }))
+        let high_success = settings.high_success;
+        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, high_success, worker, upkeep }))
     }
 
     /// Waits until nothing is left to learn from what is stored.

@@ -92,7 +92,7 @@ impl From<Basis> for WireBasis {
 }
 
 /// A text, or JSON that is kept as text. One type a branch, and none left open: some clients take nothing else.
-fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array", "items": {"type": "string"}}]})
 }
 
@@ -580,7 +580,7 @@ pub(crate) enum Names {
     Several(Vec<String>),
 }
 
-fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn names(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 }
 

@@ -22,6 +22,11 @@ impl Violations {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
 
+    /// The value, if nothing was wrong with anything.
+    pub(crate) fn finish_with<T>(self, value: Option<T>) -> Result<T, Error> {
+        value.filter(|_| self.0.is_empty()).ok_or(Error::Invalid(self.0))
+    }
+
     /// Reads a time: RFC 3339, or a date, which means its first moment in UTC.
     pub(crate) fn time(&mut self, field: &str, text: Option<&str>) -> Option<Timestamp> {
         let text = text?;
@@ -35,6 +40,20 @@ impl Violations {
         }
         time
     }
+
+    /// Reads an id.
+    pub(crate) fn id<T: FromStr>(&mut self, field: impl Into<String>, text: &str) -> Option<T> {
+        let id = text.parse().ok();
+        if id.is_none() {
+            self.add(field, not_an_id(text));
+        }
+        id
+    }
+}
+
+fn not_an_id(text: &str) -> String {
+    let quoted = super::excerpt(&format!("{text:?}"), 60);
+    format!("must be an id such as 0198c0de-7a3b-7c4d-8e5f-0123456789ab, not {quoted}")
 }
 
 /// Reads an id.
@@ -42,13 +61,8 @@ impl Violations {
 /// # Errors
 /// [`Error::Invalid`] if the text is no id.
 pub(crate) fn id<T: FromStr>(field: &str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|_| {
-        let problem = format!(
-            "must be an id such as 0198c0de-7a3b-7c4d-8e5f-0123456789ab, not {}",
-            super::excerpt(&format!("{text:?}"), 60)
-        );
-        Error::Invalid(vec![Violation { field: field.to_owned(), problem }])
-    })
+    let problem = |_| Error::Invalid(vec![Violation { field: field.to_owned(), problem: not_an_id(text) }]);
+    text.parse().map_err(problem)
 }
 
 /// A JSON value as text: a string as it is, anything else as JSON.
