@@ -106,6 +106,9 @@ struct WireRecovery {
     /// What was said of the pattern.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Files that it names and that have changed since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stale: Vec<String>,
 }
 
 impl WireRecommendation {
@@ -182,8 +185,8 @@ impl WireRecovery {
     }
 
     fn learned(item: &AdviceItem, detail: Detail) -> Self {
-        let WireItem { id, text, rate, evidence, example, note } = WireItem::new(item, detail);
-        Self { id, text: Some(text), rate, evidence, example, note, ..Self::default() }
+        let WireItem { id, text, rate, evidence, example, note, stale } = WireItem::new(item, detail);
+        Self { id, text: Some(text), rate, evidence, example, note, stale, ..Self::default() }
     }
 }
 
