@@ -85,7 +85,8 @@ impl Pattern {
 
     /// Its success rate.
     pub fn rate(&self, prior: &Prior, now: Timestamp) -> Rate {
-        prior.rate(&self.evidence(now))
+        // What was said of it moves the rate, but is no episode.
+        Rate { episodes: self.tally.episodes, ..prior.rate(&self.evidence(now)) }
     }
 
     /// What it is taken for: what was said of it, else what its rate says against the usual one.

@@ -331,15 +331,15 @@ fn how(review: &Review, worth: &Tally, feedback: &Tally) -> String {
     let Review { pattern: Pattern { body, domain, correction, .. }, rate, prior, .. } = review;
     let field = domain.as_deref().unwrap_or("no field of work");
     let usual = match body.measure() {
-        Measure::Outcome => "episodes succeed",
-        Measure::Recovery => "failed tools work again",
+        Measure::Outcome => "of success",
+        Measure::Recovery => "of failed tools that work again",
     };
     let [mean, strength, weight, credit] =
         [prior.mean, prior.strength, worth.weight, worth.credit].map(round);
     let [said, helped] = [feedback.weight, feedback.credit].map(round);
     let is_said = correction.as_ref().is_some_and(|correction| correction.verdict.is_some());
     format!(
-        "in {field} a share of {mean} of all {usual}, which counts like {strength} observation(s); {} episode(s) of {} \
+        "the usual rate {usual} in {field} is {mean}, which counts like {strength} observation(s); {} episode(s) of {} \
          task(s) count like {weight}, {credit} of which worked, and feedback like {said}, {helped} of which helped: \
          ({strength} × {mean} + {credit} + {helped}) ÷ ({strength} + {weight} + {said}) = {}{}",
         worth.episodes,
