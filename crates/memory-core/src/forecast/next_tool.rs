@@ -113,7 +113,7 @@ impl<'a> Votes<'a> {
         // Squared, as both sides of a cosine have it.
         let weights: HashMap<String, f64> = standing_in
             .into_iter()
-            .map(|(word, times)| (word, (1.0 + f64::from(steps) / times).ln().powi(2)))
+            .map(|(word, times)| (word, (1.0 + steps / times).ln().powi(2)))
             .collect();
         let words = course.last().map(words).unwrap_or_default();
         let norm = weigh(&weights, words.iter());
