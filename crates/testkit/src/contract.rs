@@ -6,6 +6,8 @@ pub mod changes;
 pub mod citations;
 pub mod corpus;
 pub mod episodes;
+pub mod experience;
+pub mod feedback;
 pub mod items;
 pub mod jobs;
 pub mod notes;
@@ -14,13 +16,13 @@ pub mod vectors;
 
 use jiff::{SignedDuration, Timestamp};
 use memory_core::episode::Outcome;
-use memory_core::extract::Finding;
-use memory_core::id::{EpisodeId, NoteId, PatternId};
-use memory_core::job::Job;
+use memory_core::extract::{Experience, Finding, Teaching};
+use memory_core::id::{EpisodeId, JobId, NoteId, PatternId};
+use memory_core::job::{Job, Priority};
 use memory_core::memory::NewEpisode;
 use memory_core::note::{Layer, Note};
-use memory_core::pattern::PatternBody;
-use memory_core::port::{Inserted, Source};
+use memory_core::pattern::{Pattern, PatternBody, Tally};
+use memory_core::port::{Inserted, Source, Studied};
 use memory_core::retrieve::{Found, Item, query_terms};
 use memory_core::search::Entry;
 
@@ -50,6 +52,8 @@ macro_rules! contract {
                 completing_from_a_stale_revision_is_a_conflict
                 an_episode_is_completed_once
                 heads_come_in_the_order_asked_for
+                a_deleted_episode_is_gone_with_all_that_belongs_to_it
+                what_was_never_there_cannot_be_deleted
             }
             notes {
                 a_note_comes_back_with_every_field
@@ -64,6 +68,7 @@ macro_rules! contract {
                 the_entry_of_an_episode_grows_with_it
                 the_first_steps_of_a_long_episode_are_searched
                 notes_and_patterns_are_entries
+                only_patterns_that_somebody_may_look_for_are_entries
                 a_superseded_note_says_since_when
                 what_is_gone_has_no_entry
                 pages_give_everything_once
@@ -94,15 +99,37 @@ macro_rules! contract {
             patterns {
                 a_finding_becomes_a_pattern
                 a_second_episode_adds_to_the_tally
+                the_runs_of_one_task_count_less_than_those_of_many
                 recording_again_replaces_the_evidence
                 what_is_taken_back_leaves_nothing_behind
                 a_pattern_without_evidence_vanishes
                 a_domain_has_its_own_patterns
                 bodies_of_every_kind_come_back
-                recording_finishes_the_job
+                recording_finishes_the_jobs
                 recording_for_an_unknown_episode_finishes_the_job
                 a_lesson_names_the_asked_for_episodes_only
-                the_base_tally_covers_the_domains_asked_for
+                a_lesson_tells_the_runs_of_the_asked_for_tasks_apart
+                what_is_usual_in_a_domain_is_known_and_no_pattern
+                patterns_that_differ_are_taken_for_what_they_show
+                patterns_are_listed_in_pages
+                evidence_is_told_the_newest_first
+                what_is_learned_anew_is_forgotten_first
+                neither_order_nor_repetition_changes_what_is_learned
+            }
+            experience {
+                what_followed_a_state_is_counted_over_the_domains_asked_for
+                what_an_episode_did_counts_once
+                attempts_are_told_the_newest_first
+                attempts_are_told_within_their_scope
+            }
+            feedback {
+                what_was_said_of_a_thing_adds_up
+                feedback_on_something_unknown_leaves_no_trace
+                whatever_is_said_is_a_change
+                a_correction_is_told_with_its_pattern
+                a_deleted_pattern_is_told_nowhere
+                what_was_said_outlives_what_was_learned
+                what_is_not_there_is_neither_corrected_nor_deleted
             }
             jobs {
                 finished_episodes_queue_one_job_each
@@ -235,9 +262,53 @@ async fn learn(
     (id, record(stores, source, job, findings).await)
 }
 
+/// Records these findings of an episode that is the only run of its task, relied on in full, and happened now.
 async fn record(stores: &Stores, source: &TestSource, job: Job, findings: Vec<Finding>) -> Vec<PatternId> {
-    let findings = findings.into_iter().map(|finding| (PatternId(source.id()), finding)).collect();
-    stores.patterns.record(job, findings, source.now()).await.expect("the findings are stored")
+    let (_, task) = job.episode_id.0.as_u64_pair();
+    study(stores, job, teaching(source, task, findings)).await
+}
+
+/// Records what an episode teaches.
+async fn study(stores: &Stores, job: Job, teaching: Teaching) -> Vec<PatternId> {
+    let studied = Studied { job, teaching: Some(teaching) };
+    let mut recorded = stores.patterns.record(vec![studied]).await.expect("the findings are stored");
+    assert_eq!(recorded.len(), 1, "one answer for one episode");
+    recorded.remove(0)
+}
+
+/// What a run of a task teaches that happened now and can be relied on in full.
+fn teaching(source: &TestSource, task: u64, findings: Vec<Finding>) -> Teaching {
+    Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience: Experience::default() }
+}
+
+/// A job to study an episode again, as one whose first worker lost its lease.
+fn another_job(source: &TestSource, episode_id: EpisodeId) -> Job {
+    Job { id: JobId(source.id()), episode_id, priority: Priority::Normal, attempt: 2 }
+}
+
+async fn pattern(stores: &Stores, id: PatternId) -> Option<Pattern> {
+    match item(stores, Found::Pattern(id)).await {
+        Some(Item::Pattern(pattern)) => Some(pattern),
+        Some(other) => panic!("{other:?} is no pattern"),
+        None => None,
+    }
+}
+
+/// What runs of as many tasks with these credits add up to, all made at this time.
+fn worth(credits: &[f64], at: Timestamp) -> Tally {
+    credits.iter().fold(Tally::default(), |sum, credit| sum.plus(&Tally::one(*credit, 1.0, at)))
+}
+
+/// A store may add up in any order, so sums may differ by a rounding.
+fn is_near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * (1.0 + a.abs().max(b.abs()))
+}
+
+#[track_caller]
+fn assert_tally(is: &Tally, expected: &Tally) {
+    let sums = is_near(is.weight, expected.weight) && is_near(is.credit, expected.credit);
+    let counts = (is.episodes, is.families) == (expected.episodes, expected.families);
+    assert!(sums && counts, "{is:?} is not {expected:?}");
 }
 
 struct One {
@@ -271,6 +342,8 @@ mod tests {
             include_str!("contract/citations.rs"),
             include_str!("contract/corpus.rs"),
             include_str!("contract/episodes.rs"),
+            include_str!("contract/experience.rs"),
+            include_str!("contract/feedback.rs"),
             include_str!("contract/items.rs"),
             include_str!("contract/jobs.rs"),
             include_str!("contract/notes.rs"),

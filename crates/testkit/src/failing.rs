@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use memory_core::episode::{Episode, EpisodeHead};
-use memory_core::extract::Finding;
+use memory_core::episode::{Episode, EpisodeHead, Scope};
+use memory_core::feedback::Feedback;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{Job, JobCounts, Retry};
+use memory_core::pattern::{Correction, Fields, Pattern, Tally};
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, JobStore, PatternStore, StepInsertion,
-    StoreError,
+    Appended, Attempted, Choices, CompletionInsertion, EpisodeStore, Evidence, ExperienceStore,
+    FeedbackStore, Inserted, Insertion, JobStore, Listing, PatternStore, StepInsertion, StoreError, Studied,
 };
-use memory_core::retrieve::Lessons;
+use memory_core::retrieve::{Found, Lessons};
 
 use crate::Stores;
 
@@ -42,9 +43,16 @@ impl FailingStore {
         Arc::new(Self { inner, moment, fails_at: nth, begun: AtomicU64::new(0) })
     }
 
-    /// The ports of the store; episodes, patterns and jobs go through the failure.
+    /// The ports of the store; episodes, jobs, and what is learned and said go through the failure.
     pub fn stores(self: &Arc<Self>) -> Stores {
-        Stores { episodes: self.clone(), patterns: self.clone(), jobs: self.clone(), ..self.inner.clone() }
+        Stores {
+            episodes: self.clone(),
+            patterns: self.clone(),
+            experience: self.clone(),
+            feedback: self.clone(),
+            jobs: self.clone(),
+            ..self.inner.clone()
+        }
     }
 
     /// Whether the failure has struck.
@@ -82,6 +90,10 @@ impl EpisodeStore for FailingStore {
         self.pass(self.inner.episodes.get(id)).await
     }
 
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.pass(self.inner.episodes.delete(id)).await
+    }
+
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         self.pass(self.inner.episodes.heads(ids)).await
     }
@@ -89,17 +101,63 @@ impl EpisodeStore for FailingStore {
 
 #[async_trait]
 impl PatternStore for FailingStore {
-    async fn record(
-        &self,
-        job: Job,
-        findings: Vec<(PatternId, Finding)>,
-        at: Timestamp,
-    ) -> Result<Vec<PatternId>, StoreError> {
-        self.pass(self.inner.patterns.record(job, findings, at)).await
+    async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
+        self.pass(self.inner.patterns.record(studied)).await
     }
 
-    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
-        self.pass(self.inner.patterns.lessons(episodes)).await
+    async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
+        self.pass(self.inner.patterns.lessons(episodes, tasks)).await
+    }
+
+    async fn fields(&self) -> Result<Fields, StoreError> {
+        self.pass(self.inner.patterns.fields()).await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
+        self.pass(self.inner.patterns.list(listing)).await
+    }
+
+    async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+        self.pass(self.inner.patterns.evidence(id, max)).await
+    }
+
+    async fn relearn(&self) -> Result<u64, StoreError> {
+        self.pass(self.inner.patterns.relearn()).await
+    }
+}
+
+#[async_trait]
+impl ExperienceStore for FailingStore {
+    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+        self.pass(self.inner.experience.choices(domains, states)).await
+    }
+
+    async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
+        self.pass(self.inner.experience.attempts(keys, scope, max)).await
+    }
+}
+
+#[async_trait]
+impl FeedbackStore for FailingStore {
+    async fn give(&self, feedback: Feedback) -> Result<(), StoreError> {
+        self.pass(self.inner.feedback.give(feedback)).await
+    }
+
+    async fn usefulness(&self, found: Vec<Found>) -> Result<Vec<(Found, Tally)>, StoreError> {
+        self.pass(self.inner.feedback.usefulness(found)).await
+    }
+
+    async fn correct(
+        &self,
+        id: PatternId,
+        correction: Option<Correction>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.pass(self.inner.feedback.correct(id, correction, at)).await
+    }
+
+    async fn delete_pattern(&self, id: PatternId, at: Timestamp) -> Result<(), StoreError> {
+        self.pass(self.inner.feedback.delete_pattern(id, at)).await
     }
 }
 

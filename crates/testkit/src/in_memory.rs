@@ -3,19 +3,23 @@
 mod citations;
 mod corpus;
 mod episodes;
+mod experience;
+mod feedback;
 mod jobs;
 mod notes;
 mod operator;
 mod patterns;
 mod vectors;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use memory_core::citation::{Citation, Fingerprint};
 use memory_core::episode::Episode;
+use memory_core::feedback::Feedback;
 use memory_core::id::{EpisodeId, PatternId};
+use memory_core::pattern::Correction;
 use memory_core::port::{AnswerCache, AnswerKey, Change, Semantics, Space};
 use memory_core::retrieve::{Answer, Found};
 use memory_core::vector::Vector;
@@ -23,7 +27,7 @@ use memory_core::vector::Vector;
 use crate::Stores;
 use jobs::KeptJob;
 use notes::KeptNote;
-use patterns::{Evidence, PatternKey};
+use patterns::Taught;
 use vectors::KeptSpace;
 
 /// Keeps everything in memory, behind one lock. Every change is checked before it is begun, so that a refused one
@@ -38,10 +42,13 @@ struct State {
     episodes: BTreeMap<EpisodeId, Episode>,
     notes: Vec<KeptNote>,
     citations: BTreeMap<(Found, Fingerprint), Vec<Citation>>,
-    patterns: BTreeMap<PatternId, PatternKey>,
-    evidence: BTreeMap<(PatternId, EpisodeId), Evidence>,
+    taught: BTreeMap<EpisodeId, Taught>,
+    corrections: BTreeMap<PatternId, Correction>,
+    deleted: BTreeSet<PatternId>,
+    feedback: Vec<Feedback>,
     spaces: Vec<KeptSpace>,
     jobs: Vec<KeptJob>,
+    requeued: u128,
     changes: Vec<Change>,
 }
 
@@ -61,6 +68,13 @@ impl State {
         let seq = self.changes.len() as u64 + 1;
         self.changes.push(Change { seq, found });
     }
+}
+
+/// Whether a domain is the one asked for or lies below it; any is where none is asked for.
+fn is_within(domain: Option<&str>, asked: Option<&str>) -> bool {
+    let Some(asked) = asked else { return true };
+    let rest = domain.and_then(|domain| domain.strip_prefix(asked));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// An answer cache that forgets at once.

@@ -23,8 +23,8 @@ use std::thread;
 
 use futures::executor::block_on;
 use memory_core::port::{
-    ChangeLog, CitationStore, EpisodeStore, ItemStore, JobStore, NoteStore, PatternStore, Ports, Source,
-    StoreHealth, VectorStore,
+    ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, ItemStore, JobStore, NoteStore,
+    PatternStore, Ports, Source, StoreHealth, VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
@@ -47,6 +47,10 @@ pub struct Stores {
     pub vectors: Arc<dyn VectorStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
+    /// What was done.
+    pub experience: Arc<dyn ExperienceStore>,
+    /// What was said of what was shown.
+    pub feedback: Arc<dyn FeedbackStore>,
     /// Background jobs.
     pub jobs: Arc<dyn JobStore>,
     /// The change log.
@@ -62,7 +66,7 @@ impl Stores {
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
         T: EpisodeStore + NoteStore + Corpus + ItemStore + CitationStore + VectorStore,
-        T: PatternStore + JobStore + ChangeLog + StoreHealth + 'static,
+        T: PatternStore + ExperienceStore + FeedbackStore + JobStore + ChangeLog + StoreHealth + 'static,
     {
         Self {
             episodes: store.clone(),
@@ -72,6 +76,8 @@ impl Stores {
             citations: store.clone(),
             vectors: store.clone(),
             patterns: store.clone(),
+            experience: store.clone(),
+            feedback: store.clone(),
             jobs: store.clone(),
             changes: store.clone(),
             health: store,
@@ -90,6 +96,8 @@ impl Stores {
             workspace: Arc::new(NoWorkTree),
             semantics: Arc::new(NoSemantics),
             patterns: self.patterns.clone(),
+            experience: self.experience.clone(),
+            feedback: self.feedback.clone(),
             changes: self.changes.clone(),
             answers: Arc::new(ForgetfulCache),
             source,

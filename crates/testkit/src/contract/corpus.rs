@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use memory_core::episode::{Outcome, Scope};
-use memory_core::id::{EpisodeId, JobId, NoteId, PatternId};
-use memory_core::job::{Job, Priority};
+use memory_core::extract::Finding;
+use memory_core::feedback::{Feedback, Usefulness};
+use memory_core::id::{EpisodeId, NoteId, PatternId};
 use memory_core::limits::SEARCHED_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::note::Note;
-use memory_core::pattern::{Pattern, Tally};
+use memory_core::pattern::{Correction, Measure, Mistake, Pattern, PatternBody, Tally, Verdict};
 use memory_core::port::Source;
 use memory_core::retrieve::Found;
 use memory_core::retrieve::document::{of_episode, of_note, of_pattern};
 use memory_core::search::{Entry, Standing};
 
-use super::{add, at, everything, later, learn, note, one_of_each, record, recovery, remember, sequence};
+use super::{
+    add, another_job as again, at, everything, later, learn, note, one_of_each, record, recovery, remember,
+    sequence,
+};
 use crate::episode::{
     completion_insertion, failed, finished, full_step, in_domain, ok, open, step_insertion,
 };
@@ -106,13 +110,48 @@ pub async fn notes_and_patterns_are_entries(stores: Stores) {
         id: ids[0],
         body: finding.body,
         domain: Some("web".into()),
-        tally: Tally { credit: 1.0, episodes: 1 },
+        tally: Tally::one(1.0, 1.0, source.now()),
+        feedback: Tally::default(),
         last_seen: source.now(),
+        correction: None,
     };
     let of_it = entry(&stores, Found::Pattern(ids[0])).await;
     assert_eq!((&of_it.document, of_it.at), (&of_pattern(&pattern), pattern.last_seen));
     assert_eq!(of_it.scope, Scope { domain: pattern.domain, project: None });
     assert_eq!((of_it.outcome, of_it.retired), (None, None));
+}
+
+/// What follows which tool, under which condition, and what is usual is asked for by other ways than words. One episode
+/// alone makes no habit of a sequence, nor a mistake of a failure.
+pub async fn only_patterns_that_somebody_may_look_for_are_entries(stores: Stores) {
+    let source = TestSource::default();
+    let pitfall = PatternBody::Pitfall { mistake: Mistake::Failed, tool: "t".into(), error: "no".into() };
+    let never = [
+        PatternBody::DecisionPoint { after: None, choice: "t".into() },
+        PatternBody::Context { name: "tool".into(), value: "t".into() },
+        PatternBody::Base { measure: Measure::Outcome },
+        PatternBody::Base { measure: Measure::Recovery },
+    ];
+    let others = [pitfall.clone()].into_iter().chain(never);
+    let mut findings: Vec<Finding> = others.map(|body| Finding { body, credit: 1.0, detail: None }).collect();
+    findings.extend([recovery("no"), sequence(&["a", "b"], 1.0)]);
+    let entries = async || {
+        let entries = everything(&stores).await.into_iter().map(|entry| entry.found);
+        entries.filter(|found| matches!(found, Found::Pattern(_))).collect::<BTreeSet<Found>>()
+    };
+    let of = |body: &PatternBody| Found::Pattern(PatternId::of(None, body));
+    let at_once = BTreeSet::from([of(&recovery("no").body)]);
+    let done = || finished("x", Outcome::Success, vec![]);
+    learn(&stores, &source, done(), findings.clone()).await;
+    assert_eq!(entries().await, at_once);
+    let (second, ids) = learn(&stores, &source, done(), findings).await;
+    let more = [of(&pitfall), of(&sequence(&["a", "b"], 1.0).body)];
+    assert_eq!(entries().await, at_once.iter().copied().chain(more).collect());
+    let asked = ids.into_iter().map(Found::Pattern).collect();
+    let named = stores.corpus.entries(asked, None).await.expect("a read");
+    assert_eq!(named.into_iter().map(|entry| entry.found).collect::<BTreeSet<_>>(), entries().await);
+    record(&stores, &source, again(&source, second), vec![]).await;
+    assert_eq!(entries().await, at_once, "and again when one episode is left");
 }
 
 /// A superseded note can still be searched for; its entry says since when it does not hold.
@@ -200,8 +239,11 @@ pub async fn pages_give_everything_once(stores: Stores) {
 /// A reader that has lost the thing it stopped at goes on from where it would be.
 pub async fn a_page_goes_on_after_what_is_gone(stores: Stores) {
     let source = TestSource::default();
-    let one = one_of_each(&stores, &source, "d").await;
-    let two = one_of_each(&stores, &source, "e").await;
+    let mut domains = ["d", "e"];
+    // The pattern that is lost is the one that is read first.
+    domains.sort_by_key(|domain| PatternId::of(Some(*domain), &recovery("common").body));
+    let one = one_of_each(&stores, &source, domains[0]).await;
+    let two = one_of_each(&stores, &source, domains[1]).await;
     record(&stores, &source, again(&source, one.episode), vec![]).await;
     let page = stores.corpus.page(Some(Found::Pattern(one.pattern)), 10, None).await.expect("a page");
     let found: BTreeSet<Found> = page.iter().map(|entry| entry.found).collect();
@@ -251,13 +293,24 @@ pub async fn every_change_of_an_entry_is_logged(stores: Stores) {
     record(&stores, &source, again(&source, id), vec![]).await;
     record(&stores, &source, again(&source, one.episode), vec![]).await;
     follower.follow(&stores, "patterns without evidence").await;
+    let spoken_of = learn(&stores, &source, done(), vec![recovery("no route"), recovery("no way")]).await;
+    follower.follow(&stores, "patterns that come back").await;
+    let [deleted, corrected] = ["no route", "no way"].map(|error| PatternId::of(None, &recovery(error).body));
+    let correction = Correction { verdict: Some(Verdict::Pitfall), note: Some("never".into()) };
+    stores.feedback.correct(corrected, Some(correction), source.now()).await.expect("corrected");
+    follower.follow(&stores, "a correction").await;
+    stores.feedback.delete_pattern(deleted, source.now()).await.expect("deleted");
+    follower.follow(&stores, "a pattern deleted").await;
+    let about = vec![Found::Pattern(corrected), Found::Episode(spoken_of.0)];
+    let feedback = Feedback { about, usefulness: Usefulness::Helped, comment: None, at: source.now() };
+    stores.feedback.give(feedback).await.expect("noted");
+    follower.follow(&stores, "feedback").await;
+    stores.episodes.delete(spoken_of.0).await.expect("deleted");
+    follower.follow(&stores, "an episode deleted").await;
+    stores.patterns.relearn().await.expect("forgotten");
+    follower.follow(&stores, "everything forgotten").await;
     remember(&stores, &note(&source, "newer"), &[one.note.to_string()]).await;
     follower.follow(&stores, "a note superseded").await;
-}
-
-/// A job to study an episode again.
-fn again(source: &TestSource, episode_id: EpisodeId) -> Job {
-    Job { id: JobId(source.id()), episode_id, priority: Priority::Normal, attempt: 2 }
 }
 
 /// Keeps a copy of all entries by following the changes.

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use memory_core::citation::{Citation, Citations, Fingerprint};
 use memory_core::episode::{Basis, Brief, Outcome, Scope};
 use memory_core::id::EpisodeId;
+use memory_core::job::JobCounts;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::port::{Appended, Inserted, Source, StoreError};
+use memory_core::retrieve::Found;
 
-use super::{add, at, found, later};
+use super::{add, assert_tally, at, claim_one, found, later, learn, pattern, recovery, sequence, worth};
 use crate::episode::{
     brief, completion_insertion, failed, finished, full_step, insertion, named, ok, open, step_insertion,
 };
@@ -287,4 +290,53 @@ pub async fn heads_come_in_the_order_asked_for(stores: Stores) {
     let tasks: Vec<&str> = heads.iter().map(|head| head.brief.task.as_str()).collect();
     assert_eq!(tasks, ["three", "one", "two"]);
     assert_eq!(stores.episodes.heads(&[]).await, Ok(Vec::new()));
+}
+
+/// An episode leaves with its steps, its name, its job, what it cites and what it alone taught. What others taught too
+/// stays, without it.
+pub async fn a_deleted_episode_is_gone_with_all_that_belongs_to_it(stores: Stores) {
+    let source = TestSource::default();
+    let root = Fingerprint([0x5c; 32]);
+    let run = || named("run", finished("solder the wire", Outcome::Success, vec![full_step(1), ok("t")]));
+    let mut first = insertion(&source, run());
+    let id = first.episode.head.id;
+    first.citations = Some(Citations { root, cited: vec![Citation::Commit { id: "0a1b2c3d".into() }] });
+    stores.episodes.insert(vec![first]).await.expect("stored");
+    let job = claim_one(&stores, &source).await;
+    super::record(&stores, &source, job, vec![recovery("cold iron"), sequence(&["a", "b"], 0.0)]).await;
+    let success = || finished("x", Outcome::Success, vec![]);
+    let (other, ids) = learn(&stores, &source, success(), vec![sequence(&["a", "b"], 1.0)]).await;
+    let before = stores.changes.change_seq().await.expect("a read");
+
+    assert_eq!(stores.episodes.delete(id).await, Ok(()));
+    assert_eq!(stores.episodes.get(id).await, Ok(None));
+    assert_eq!(stores.episodes.heads(&[id, other]).await.expect("heads").len(), 1);
+    assert_eq!(found(&stores, "solder wire cold iron").await, []);
+    assert_eq!(stores.citations.citations(vec![Found::Episode(id)], root).await, Ok(vec![]));
+    let counts = stores.health.counts().await.expect("counts");
+    assert_eq!((counts.episodes, counts.steps, counts.patterns), (1, 0, 1));
+    let shared = pattern(&stores, ids[0]).await.expect("what the other taught too");
+    assert_tally(&shared.tally, &worth(&[1.0], source.now()));
+    assert_eq!(stores.patterns.evidence(ids[0], 10).await.expect("evidence").len(), 1);
+    let changes = stores.changes.changes_after(before, 100).await.expect("a read").expect("known");
+    assert!(changes.iter().any(|change| change.found == Found::Episode(id)), "{changes:?}");
+
+    assert_eq!(stores.episodes.delete(id).await, Err(StoreError::NotFound));
+    let again = add(&stores, &source, run()).await;
+    assert_ne!(again, id, "its name is free");
+    assert_eq!(stores.episodes.delete(again).await, Ok(()));
+    let open = add(&stores, &source, NewEpisode { steps: vec![ok("t")], ..open("an open one") }).await;
+    assert_eq!(stores.episodes.delete(open).await, Ok(()));
+    assert_eq!(stores.jobs.counts().await, Ok(JobCounts::default()), "nothing is left to study");
+    assert_eq!(stores.jobs.next_due().await, Ok(None));
+}
+
+/// To delete nothing changes nothing.
+pub async fn what_was_never_there_cannot_be_deleted(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, open("a task")).await;
+    let before = stores.changes.change_seq().await;
+    assert_eq!(stores.episodes.delete(EpisodeId(source.id())).await, Err(StoreError::NotFound));
+    assert_eq!(stores.changes.change_seq().await, before);
+    assert_eq!(stores.health.counts().await.expect("counts").episodes, 1);
 }

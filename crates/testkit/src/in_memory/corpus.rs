@@ -8,6 +8,7 @@ use memory_core::retrieve::{Found, Item};
 use memory_core::search::{Corpus, Entry, Standing};
 
 use super::notes::KeptNote;
+use super::patterns::is_searchable;
 use super::{InMemoryStore, State};
 
 impl State {
@@ -36,6 +37,9 @@ impl State {
                 (of_episode(&head, steps), head.brief.scope, head.started_at, outcome)
             }
             Item::Pattern(pattern) => {
+                if !is_searchable(&pattern) {
+                    return None;
+                }
                 let document = of_pattern(&pattern);
                 (document, Scope { domain: pattern.domain, project: None }, pattern.last_seen, None)
             }
@@ -48,7 +52,7 @@ impl State {
 
     fn everything(&self) -> Vec<Found> {
         let episodes = self.episodes.keys().map(|id| Found::Episode(*id));
-        let patterns = self.patterns.keys().map(|id| Found::Pattern(*id));
+        let patterns = self.patterns().into_iter().map(|pattern| Found::Pattern(pattern.id));
         let notes = self.notes.iter().map(|kept| Found::Note(kept.note.id));
         let mut all: Vec<Found> = episodes.chain(patterns).chain(notes).collect();
         all.sort();

@@ -107,6 +107,20 @@ impl EpisodeStore for InMemoryStore {
         Ok(self.state().episodes.get(&id).cloned())
     }
 
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.episodes.remove(&id).ok_or(StoreError::NotFound)?;
+        for pattern in state.forget(id) {
+            state.changed(Found::Pattern(pattern));
+        }
+        state.unqueue(id);
+        state.citations.retain(|(found, _), _| *found != Found::Episode(id));
+        state.unsay(Found::Episode(id));
+        state.drop_vectors(Found::Episode(id));
+        state.changed(Found::Episode(id));
+        Ok(())
+    }
+
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         let state = self.state();
         Ok(ids.iter().filter_map(|id| Some(state.episodes.get(id)?.head.clone())).collect())

@@ -42,6 +42,16 @@ impl State {
         let job = Job { id: new.id, episode_id, priority: Priority::of(new.weight), attempt: 0 };
         self.jobs.push(KeptJob { job, standing: Standing::Waiting { due } });
     }
+
+    /// Takes all jobs of an episode out of the queue.
+    pub(super) fn unqueue(&mut self, episode_id: EpisodeId) {
+        self.jobs.retain(|kept| kept.job.episode_id != episode_id);
+    }
+
+    /// Whether an episode waits for being studied, or is.
+    pub(super) fn is_queued(&self, episode_id: EpisodeId) -> bool {
+        self.jobs.iter().any(|kept| kept.job.episode_id == episode_id && kept.due().is_some())
+    }
 }
 
 #[async_trait]

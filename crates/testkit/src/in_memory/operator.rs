@@ -27,7 +27,7 @@ impl StoreHealth for InMemoryStore {
             steps: state.episodes.values().map(|e| e.steps.len() as u64).sum(),
             notes: state.notes.iter().filter(|kept| kept.superseded.is_none()).count() as u64,
             superseded_notes: state.notes.iter().filter(|kept| kept.superseded.is_some()).count() as u64,
-            patterns: state.patterns.len() as u64,
+            patterns: state.patterns().len() as u64,
             bytes: 0,
             schema_version: 0,
         })

@@ -1,117 +1,244 @@
-//! Patterns: what identifies them, and the evidence that everything else about them is computed from.
+//! Patterns: each episode keeps what it teaches, and everything about a pattern is computed from that when it is asked for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use memory_core::extract::Finding;
-use memory_core::id::{EpisodeId, PatternId};
-use memory_core::job::Job;
-use memory_core::pattern::{Pattern, PatternBody, Tally};
-use memory_core::port::{PatternStore, StoreError};
+use memory_core::extract::{Finding, Teaching};
+use memory_core::id::{EpisodeId, JobId, PatternId};
+use memory_core::job::{IMPORT_WEIGHT, NewJob};
+use memory_core::pattern::{Field, Fields, Pattern, PatternBody, Tally, VERDICT_EPISODES_MIN, strength};
+use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
 use memory_core::retrieve::{Found, Lesson, Lessons};
+use uuid::Uuid;
 
-use super::{InMemoryStore, State};
+use super::{InMemoryStore, State, is_within};
 
-/// What makes two findings the same pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PatternKey {
-    body: PatternBody,
-    domain: Option<String>,
+/// Episodes that must show a pattern before it is searched for, where one alone says little.
+const SEARCHED_EPISODES_MIN: u32 = 2;
+
+/// What an episode teaches.
+#[derive(Debug)]
+pub(super) struct Taught {
+    pub(super) domain: Option<String>,
+    pub(super) teaching: Teaching,
+    /// The place of each pattern's finding. Kept because an id takes a hash to compute.
+    places: BTreeMap<PatternId, usize>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    credit: f64,
-    detail: Option<String>,
-    at: Timestamp,
+impl Taught {
+    fn new(domain: Option<String>, teaching: Teaching) -> Self {
+        let findings = teaching.findings.iter().enumerate();
+        let places = findings
+            .map(|(place, finding)| (PatternId::of(domain.as_deref(), &finding.body), place))
+            .collect();
+        Self { domain, teaching, places }
+    }
+
+    fn finding(&self, id: PatternId) -> Option<&Finding> {
+        self.places.get(&id).map(|place| &self.teaching.findings[*place])
+    }
+
+    fn observed(&self, id: PatternId) -> Option<Tally> {
+        self.finding(id).map(|finding| self.teaching.observation(finding))
+    }
+}
+
+/// Whether a pattern is an entry of the corpus: those that nobody would look for are not.
+pub(super) fn is_searchable(pattern: &Pattern) -> bool {
+    match pattern.body {
+        PatternBody::ErrorRecovery { .. } => true,
+        PatternBody::ToolSequence { .. } | PatternBody::Pitfall { .. } => {
+            pattern.tally.episodes >= SEARCHED_EPISODES_MIN
+        }
+        PatternBody::Base { .. } | PatternBody::DecisionPoint { .. } | PatternBody::Context { .. } => false,
+    }
 }
 
 impl State {
-    /// The pattern, if there is evidence of it.
-    pub(super) fn pattern(&self, id: PatternId) -> Option<Pattern> {
-        let PatternKey { body, domain } = self.patterns.get(&id)?.clone();
-        let mut tally = Tally::default();
-        let mut last_seen = Timestamp::MIN;
-        for (_, evidence) in self.evidence.iter().filter(|((pattern, _), _)| *pattern == id) {
-            tally.add(evidence.credit);
-            last_seen = last_seen.max(evidence.at);
+    /// The episodes that show a pattern.
+    fn showing(&self, id: PatternId) -> impl Iterator<Item = (EpisodeId, &Taught, &Finding)> {
+        self.taught.iter().filter_map(move |(episode, taught)| Some((*episode, taught, taught.finding(id)?)))
+    }
+
+    /// What the episodes of each task add to a pattern.
+    fn by_family(&self, id: PatternId) -> BTreeMap<u64, Tally> {
+        let mut families: BTreeMap<u64, Tally> = BTreeMap::new();
+        for (_, taught, finding) in self.showing(id) {
+            let family = families.entry(taught.teaching.family).or_default();
+            let observed = taught.teaching.observation(finding);
+            // One task is one task however often it was run.
+            *family = Tally { families: 1, ..family.plus(&observed) };
         }
-        (tally.episodes > 0).then_some(Pattern { id, body, domain, tally, last_seen })
+        families
     }
 
-    /// Takes back what an episode was evidence of; returns the patterns.
-    fn retract(&mut self, episode: EpisodeId) -> BTreeSet<PatternId> {
-        let retracted: BTreeSet<PatternId> =
-            self.evidence.keys().filter(|(_, of)| *of == episode).map(|(pattern, _)| *pattern).collect();
-        self.evidence.retain(|(_, of), _| *of != episode);
-        retracted
-    }
-
-    fn pattern_id(&mut self, key: PatternKey, new: PatternId) -> PatternId {
-        let known = self.patterns.iter().find(|(_, known)| **known == key).map(|(id, _)| *id);
-        known.unwrap_or_else(|| {
-            self.patterns.insert(new, key);
-            new
+    /// The pattern if an episode shows it, even if it is not to be told.
+    fn learned(&self, id: PatternId) -> Option<Pattern> {
+        let (_, taught, finding) = self.showing(id).next()?;
+        let clustered = self.by_family(id).into_values().map(|family| family.clustered());
+        Some(Pattern {
+            id,
+            body: finding.body.clone(),
+            domain: taught.domain.clone(),
+            tally: clustered.fold(Tally::default(), |sum, family| sum.plus(&family)),
+            feedback: self.said_of(Found::Pattern(id)).unwrap_or_default(),
+            last_seen: self.showing(id).map(|(_, taught, _)| taught.teaching.at).max()?,
+            correction: self.corrections.get(&id).cloned(),
         })
     }
 
-    fn lesson(&self, id: PatternId, episodes: &[EpisodeId]) -> Option<Lesson> {
-        let shown_by: Vec<EpisodeId> =
-            episodes.iter().copied().filter(|episode| self.evidence.contains_key(&(id, *episode))).collect();
-        let detail = shown_by.iter().find_map(|episode| self.evidence[&(id, *episode)].detail.clone());
-        (!shown_by.is_empty()).then_some(Lesson { pattern: self.pattern(id)?, shown_by, detail })
+    fn all_learned(&self) -> Vec<Pattern> {
+        let ids: BTreeSet<PatternId> =
+            self.taught.values().flat_map(|taught| taught.places.keys().copied()).collect();
+        ids.into_iter().filter_map(|id| self.learned(id)).collect()
     }
 
-    fn domain(&self, id: EpisodeId) -> Option<&Option<String>> {
-        Some(&self.episodes.get(&id)?.head.brief.scope.domain)
+    fn is_told(&self, pattern: &Pattern) -> bool {
+        !matches!(pattern.body, PatternBody::Base { .. }) && !self.deleted.contains(&pattern.id)
+    }
+
+    /// The pattern, if there is evidence of it and it is to be told.
+    pub(super) fn pattern(&self, id: PatternId) -> Option<Pattern> {
+        self.learned(id).filter(|pattern| self.is_told(pattern))
+    }
+
+    /// All patterns that are to be told.
+    pub(super) fn patterns(&self) -> Vec<Pattern> {
+        self.all_learned().into_iter().filter(|pattern| self.is_told(pattern)).collect()
+    }
+
+    /// Takes back what an episode taught; returns the patterns.
+    pub(super) fn forget(&mut self, episode: EpisodeId) -> BTreeSet<PatternId> {
+        let taught = self.taught.remove(&episode);
+        taught.into_iter().flat_map(|taught| taught.places.into_keys()).collect()
+    }
+
+    /// Replaces what an episode teaches; returns the patterns that it supports now.
+    fn teach(&mut self, episode: EpisodeId, teaching: Option<Teaching>) -> Vec<PatternId> {
+        let mut touched = self.forget(episode);
+        let mut supported = Vec::new();
+        // What was deleted while it was studied must not teach anything.
+        if let (Some(episode), Some(teaching)) = (self.episodes.get(&episode), teaching) {
+            let taught = Taught::new(episode.head.brief.scope.domain.clone(), teaching);
+            supported.extend(taught.places.keys());
+            touched.extend(&supported);
+            self.taught.insert(episode.head.id, taught);
+        }
+        for id in touched {
+            self.changed(Found::Pattern(id));
+        }
+        supported
+    }
+
+    fn lesson(&self, id: PatternId, episodes: &[EpisodeId], tasks: &[u64]) -> Option<Lesson> {
+        let shows = |episode: &EpisodeId| self.taught.get(episode).and_then(|taught| taught.finding(id));
+        let shown_by: Vec<EpisodeId> =
+            episodes.iter().copied().filter(|episode| shows(episode).is_some()).collect();
+        let detail = shown_by.iter().find_map(|episode| shows(episode)?.detail.clone());
+        let own = self.by_family(id).into_iter().filter(|(family, _)| tasks.contains(family));
+        let own = own.fold(Tally::default(), |sum, (_, family)| sum.plus(&family));
+        Some(Lesson { pattern: self.pattern(id)?, own, shown_by, detail })
+    }
+
+    fn fields(&self) -> Fields {
+        let (bases, others): (Vec<Pattern>, Vec<Pattern>) = self
+            .all_learned()
+            .into_iter()
+            .partition(|pattern| matches!(pattern.body, PatternBody::Base { .. }));
+        let field = |base: Pattern| {
+            let measure = base.body.measure();
+            let alike = others.iter().filter(|other| {
+                self.is_told(other)
+                    && (&other.domain, other.body.measure()) == (&base.domain, measure)
+                    && other.tally.episodes >= VERDICT_EPISODES_MIN
+            });
+            let alike: Vec<Tally> = alike.map(|other| other.tally.at(other.last_seen)).collect();
+            let strength = strength(base.tally.share(), &alike);
+            Field { domain: base.domain, measure, base: base.tally, strength }
+        };
+        Fields(bases.into_iter().map(field).collect())
     }
 }
 
 #[async_trait]
 impl PatternStore for InMemoryStore {
-    async fn record(
-        &self,
-        job: Job,
-        findings: Vec<(PatternId, Finding)>,
-        at: Timestamp,
-    ) -> Result<Vec<PatternId>, StoreError> {
+    async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
         let mut state = self.state();
-        let mut touched = state.retract(job.episode_id);
-        let mut supported = Vec::new();
-        // What was deleted while it was studied must not teach anything.
-        if let Some(domain) = state.domain(job.episode_id).cloned() {
-            for (new, Finding { body, credit, detail }) in findings {
-                let id = state.pattern_id(PatternKey { body, domain: domain.clone() }, new);
-                state.evidence.insert((id, job.episode_id), Evidence { credit, detail, at });
-                supported.push(id);
-            }
+        let mut supported = Vec::with_capacity(studied.len());
+        for Studied { job, teaching } in studied {
+            supported.push(state.teach(job.episode_id, teaching));
+            state.jobs.retain(|kept| kept.id() != job.id);
         }
-        touched.extend(&supported);
-        for id in touched {
-            if state.pattern(id).is_none() {
-                state.patterns.remove(&id);
-            }
-            state.changed(Found::Pattern(id));
-        }
-        state.jobs.retain(|kept| kept.id() != job.id);
         Ok(supported)
     }
 
-    async fn lessons(&self, episodes: Vec<EpisodeId>) -> Result<Lessons, StoreError> {
+    async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
         let state = self.state();
-        let domains: HashSet<&Option<String>> = episodes.iter().filter_map(|id| state.domain(*id)).collect();
-        let mut base = Tally::default();
-        for head in state.episodes.values().map(|episode| &episode.head) {
-            if domains.contains(&head.brief.scope.domain)
-                && let Some(credit) = head.outcome().and_then(|outcome| outcome.credit())
-            {
-                base.add(credit);
+        let asked = episodes.iter().filter_map(|episode| state.taught.get(episode));
+        let shown: BTreeSet<PatternId> = asked.flat_map(|taught| taught.places.keys().copied()).collect();
+        let lessons = shown.into_iter().filter_map(|id| state.lesson(id, &episodes, &tasks)).collect();
+        Ok(Lessons { lessons, fields: state.fields() })
+    }
+
+    async fn fields(&self) -> Result<Fields, StoreError> {
+        Ok(self.state().fields())
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
+        let Listing { domain, kind, after, max } = listing;
+        let place = |episodes: u32, id: PatternId| (Reverse(episodes), id);
+        let mut patterns = self.state().patterns();
+        patterns.retain(|pattern| {
+            is_within(pattern.domain.as_deref(), domain.as_deref())
+                && kind.as_deref().is_none_or(|kind| kind == pattern.body.kind())
+                && after.is_none_or(|(episodes, id)| {
+                    place(pattern.tally.episodes, pattern.id) > place(episodes, id)
+                })
+        });
+        patterns.sort_by_key(|pattern| place(pattern.tally.episodes, pattern.id));
+        patterns.truncate(max);
+        Ok(patterns)
+    }
+
+    async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+        let state = self.state();
+        let mut showing: Vec<(Timestamp, EpisodeId)> =
+            state.showing(id).map(|(episode, taught, _)| (taught.teaching.at, episode)).collect();
+        showing.sort_by_key(|place| Reverse(*place));
+        let evidence = |(_, episode): (Timestamp, EpisodeId)| {
+            let (head, taught) = (&state.episodes.get(&episode)?.head, state.taught.get(&episode)?);
+            Some(Evidence {
+                episode,
+                external_id: head.external_id.clone(),
+                outcome: head.outcome(),
+                observed: taught.observed(id)?,
+                detail: taught.finding(id)?.detail.clone(),
+            })
+        };
+        Ok(showing.into_iter().take(max).filter_map(evidence).collect())
+    }
+
+    async fn relearn(&self) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let taught: Vec<EpisodeId> = state.taught.keys().copied().collect();
+        for episode in taught {
+            state.teach(episode, None);
+        }
+        let ends = state.episodes.values().filter_map(|episode| {
+            let completion = episode.head.completion.as_ref()?;
+            Some((episode.head.id, completion.at))
+        });
+        let ends: Vec<(EpisodeId, Timestamp)> = ends.collect();
+        for (episode, due) in &ends {
+            if !state.is_queued(*episode) {
+                // No other id is so small.
+                state.requeued += 1;
+                let id = JobId(Uuid::from_u128(state.requeued));
+                state.queue(NewJob { id, weight: IMPORT_WEIGHT }, *episode, *due);
             }
         }
-        Ok(Lessons {
-            lessons: state.patterns.keys().filter_map(|id| state.lesson(*id, &episodes)).collect(),
-            base,
-        })
+        Ok(ends.len() as u64)
     }
 }

@@ -41,6 +41,13 @@ impl State {
         fitting.collect()
     }
 
+    /// Forgets the vectors of a thing, in every space.
+    pub(super) fn drop_vectors(&mut self, found: Found) {
+        for kept in &mut self.spaces {
+            kept.vectors.remove(&found);
+        }
+    }
+
     fn space(&mut self, space: &Space) -> &mut KeptSpace {
         let known = self.spaces.iter().position(|kept| kept.state.space == *space);
         let place = known.unwrap_or_else(|| {
