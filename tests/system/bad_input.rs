@@ -4,8 +4,11 @@ use serde_json::{Map, Value, json};
 
 use crate::server::{Home, Server, failed, succeeded, texts};
 
-/// For each tool, arguments that are right, given an open episode.
-fn right(tool: &str, episode: &Value) -> Value {
+/// An id of nothing.
+const UNKNOWN: &str = "0198c0de-7a3b-7c4d-8e5f-0123456789ab";
+
+/// For each tool, arguments that are right, given an open episode and a pattern.
+fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
     match tool {
         "query_memory" => json!({"query": "anything"}),
         "create_episode" => json!({"task": "anything"}),
@@ -13,13 +16,27 @@ fn right(tool: &str, episode: &Value) -> Value {
         "complete_episode" => json!({"episode_id": episode, "outcome": "success"}),
         "get_episode" => json!({"episode_id": episode}),
         "remember" => json!({"text": "anything"}),
-        "health_check" => json!({}),
+        "recommend" => json!({"task": "anything"}),
+        "check_action" => json!({"action": "anything"}),
+        "record_feedback" => json!({"ids": [episode], "verdict": "helped"}),
+        "list_patterns" | "health_check" => json!({}),
+        "explain_pattern" | "delete_pattern" => json!({"pattern_id": pattern}),
+        "correct_pattern" => json!({"pattern_id": pattern, "verdict": "neutral"}),
+        "delete_episode" => json!({"episode_id": episode}),
         new => panic!("say what is right for {new}"),
     }
 }
 
 fn open_episode(server: &mut Server) -> Value {
     server.call("create_episode", json!({"task": "An open episode"}))["episode_id"].take()
+}
+
+/// A pattern learned from an episode of one's own.
+fn pattern(server: &mut Server) -> Value {
+    let steps = json!([{"tool": "look"}, {"tool": "leap"}]);
+    server.call("create_episode", json!({"task": "A short one", "steps": steps, "outcome": "success"}));
+    server.learned();
+    server.call("list_patterns", json!({}))["patterns"][0]["id"].take()
 }
 
 /// The tools with their schemas.
@@ -59,7 +76,7 @@ fn every_argument_of_every_tool_is_checked() {
     let mut server = home.start();
     let episode = open_episode(&mut server);
     for (tool, properties, required) in tools(&mut server) {
-        let right = right(&tool, &episode);
+        let right = right(&tool, &episode, &UNKNOWN.into());
         if !required.is_empty() {
             let error = server.refused(&tool, json!({}));
             assert_eq!(error["kind"], "invalid_arguments");
@@ -96,6 +113,7 @@ fn every_argument_of_every_tool_is_checked() {
 fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
     let home = Home::new();
     let mut server = home.start();
+    let pattern = pattern(&mut server);
     let extremes =
         [json!(u64::MAX), json!(i64::MIN), json!(1_u64 << 32), json!(1e300), json!(-0.5), json!(0)];
     for (tool, properties, _) in tools(&mut server) {
@@ -104,7 +122,7 @@ fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
                 continue;
             }
             for extreme in &extremes {
-                let mut arguments = right(&tool, &open_episode(&mut server));
+                let mut arguments = right(&tool, &open_episode(&mut server), &pattern);
                 arguments[name] = extreme.clone();
                 let answer = server.ask("tools/call", json!({"name": tool, "arguments": arguments}));
                 if answer["result"]["isError"] == true {
@@ -125,9 +143,10 @@ fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
 fn an_optional_argument_may_be_null() {
     let home = Home::new();
     let mut server = home.start();
+    let pattern = pattern(&mut server);
     for (tool, properties, _) in tools(&mut server) {
         let episode = open_episode(&mut server);
-        let mut arguments = right(&tool, &episode);
+        let mut arguments = right(&tool, &episode, &pattern);
         for name in properties.keys() {
             let given = arguments.as_object_mut().unwrap();
             given.entry(name.clone()).or_insert(Value::Null);
@@ -181,15 +200,28 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
 fn ids_that_lead_nowhere_are_errors() {
     let home = Home::new();
     let mut server = home.start();
-    let unknown = "0198c0de-7a3b-7c4d-8e5f-0123456789ab";
-    for tool in ["add_episode_step", "complete_episode", "get_episode"] {
-        let error = server.refused(tool, right(tool, &unknown.into()));
+    let unknown = Value::from(UNKNOWN);
+    for (tool, field) in [
+        ("add_episode_step", "episode_id"),
+        ("complete_episode", "episode_id"),
+        ("get_episode", "episode_id"),
+        ("recommend", "episode_id"),
+        ("record_feedback", "ids"),
+        ("explain_pattern", "pattern_id"),
+        ("correct_pattern", "pattern_id"),
+        ("delete_pattern", "pattern_id"),
+        ("delete_episode", "episode_id"),
+    ] {
+        let mut arguments = right(tool, &unknown, &unknown);
+        arguments[field] = unknown.clone();
+        let error = server.refused(tool, arguments.clone());
         assert_eq!(error["kind"], "not_found", "{tool}");
-        assert!(error["message"].as_str().unwrap().contains(unknown), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(UNKNOWN), "{error}");
         for malformed in ["", "7", "not-an-id", "0198c0de-7a3b-7c4d-8e5f-0123456789a", "../../etc/passwd"] {
-            let error = server.refused(tool, right(tool, &malformed.into()));
+            arguments[field] = malformed.into();
+            let error = server.refused(tool, arguments.clone());
             assert_eq!(error["kind"], "invalid_arguments", "{tool}");
-            assert_eq!(texts(&error["fields"], "field"), ["episode_id"], "{tool}: {malformed:?}");
+            assert_eq!(texts(&error["fields"], "field"), [field], "{tool}: {malformed:?}");
         }
     }
     let error = server.refused("remember", json!({"text": "a", "supersedes": unknown}));
@@ -201,7 +233,7 @@ fn ids_that_lead_nowhere_are_errors() {
 fn a_text_that_is_too_long_is_refused_with_its_limit() {
     let home = Home::new();
     let mut server = home.start();
-    let episode = open_episode(&mut server);
+    let (episode, pattern) = (open_episode(&mut server), pattern(&mut server));
     let long = "word ".repeat(1_000_000);
     let cases = [
         ("create_episode", "task", 65_536),
@@ -211,9 +243,14 @@ fn a_text_that_is_too_long_is_refused_with_its_limit() {
         ("complete_episode", "summary", 65_536),
         ("remember", "text", 65_536),
         ("query_memory", "query", 262_144),
+        ("recommend", "task", 262_144),
+        ("recommend", "error", 65_536),
+        ("check_action", "action", 262_144),
+        ("record_feedback", "comment", 65_536),
+        ("correct_pattern", "note", 65_536),
     ];
     for (tool, field, limit) in cases {
-        let mut arguments = right(tool, &episode);
+        let mut arguments = right(tool, &episode, &pattern);
         arguments[field] = long.as_str().into();
         let error = server.refused(tool, arguments);
         assert_eq!(texts(&error["fields"], "field"), [field], "{tool}");
@@ -221,7 +258,7 @@ fn a_text_that_is_too_long_is_refused_with_its_limit() {
         assert!(message.contains(&limit.to_string()), "{message}");
         assert!(message.len() < 1_000, "it does not repeat the text");
         // What is exactly as long as it may be is taken.
-        let mut arguments = right(tool, &episode);
+        let mut arguments = right(tool, &episode, &pattern);
         arguments[field] = "x".repeat(limit).into();
         server.call(tool, arguments);
     }
@@ -239,7 +276,7 @@ fn a_completed_episode_takes_nothing_more() {
     let at_once = server.call("create_episode", json!({"task": "In one go", "outcome": "partial"}));
     for id in [&episode, &at_once["episode_id"]] {
         for tool in ["complete_episode", "add_episode_step"] {
-            let error = server.refused(tool, right(tool, id));
+            let error = server.refused(tool, right(tool, id, &Value::Null));
             assert_eq!(error["kind"], "already_completed", "{tool}");
             assert!(error["message"].as_str().unwrap().contains("create a new episode"), "{error}");
         }
@@ -292,6 +329,23 @@ fn values_out_of_range_and_contradictions_are_refused() {
         ("query_memory", query(json!({"until": "12/31/2026"})), "until"),
         ("query_memory", query(json!({"since": "2026-02-01", "until": "2026-01-01"})), "since"),
         ("query_memory", query(json!({"since": "2026-02-01", "until": "2026-02-01"})), "since"),
+        ("recommend", json!({"task": " "}), "task"),
+        ("recommend", json!({"task": "t", "max_tokens": 199}), "max_tokens"),
+        ("check_action", json!({"action": " "}), "action"),
+        ("check_action", json!({"action": 5}), "action"),
+        ("record_feedback", json!({"ids": [episode], "verdict": "good"}), "verdict"),
+        ("record_feedback", json!({"ids": [], "verdict": "helped"}), "ids"),
+        ("record_feedback", json!({"ids": [episode, "x"], "verdict": "helped"}), "ids[1]"),
+        ("record_feedback", json!({"ids": vec![episode.clone(); 51], "verdict": "helped"}), "ids"),
+        ("list_patterns", json!({"limit": 201}), "limit"),
+        ("list_patterns", json!({"kind": "base"}), "kind"),
+        ("list_patterns", json!({"verdict": "good"}), "verdict"),
+        ("list_patterns", json!({"cursor": "2"}), "cursor"),
+        ("list_patterns", json!({"cursor": UNKNOWN}), "cursor"),
+        ("list_patterns", json!({"cursor": format!("-1.{UNKNOWN}")}), "cursor"),
+        ("correct_pattern", json!({"pattern_id": UNKNOWN}), "verdict"),
+        ("correct_pattern", json!({"pattern_id": UNKNOWN, "note": " ", "clear": false}), "verdict"),
+        ("correct_pattern", json!({"pattern_id": UNKNOWN, "note": "n", "clear": true}), "clear"),
     ];
     for (tool, arguments, field) in cases {
         let error = server.refused(tool, arguments.clone());

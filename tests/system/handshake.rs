@@ -6,13 +6,21 @@ use crate::server::{Home, Server, failed, succeeded};
 
 const MODERN: &str = "2026-07-28";
 const LATEST_LEGACY: &str = "2025-11-25";
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 15] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
     "complete_episode",
     "get_episode",
     "remember",
+    "recommend",
+    "check_action",
+    "record_feedback",
+    "list_patterns",
+    "explain_pattern",
+    "correct_pattern",
+    "delete_pattern",
+    "delete_episode",
     "health_check",
 ];
 

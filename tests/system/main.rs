@@ -13,6 +13,7 @@ mod durability;
 mod handshake;
 mod import;
 mod learning;
+mod learning_loop;
 mod model;
 mod recall;
 mod server;

@@ -78,13 +78,23 @@ fn the_schemas_hold_nothing_that_clients_choke_on() {
 }
 
 #[test]
-fn what_only_reads_says_so_and_nothing_claims_to_destroy() {
+fn what_only_reads_says_so_and_what_destroys_does_too() {
     for tool in tools() {
         let name = tool["name"].as_str().unwrap();
-        let reads = ["query_memory", "get_episode", "health_check"].contains(&name);
+        let reads = [
+            "query_memory",
+            "get_episode",
+            "recommend",
+            "check_action",
+            "list_patterns",
+            "explain_pattern",
+            "health_check",
+        ]
+        .contains(&name);
+        let destroys = ["delete_pattern", "delete_episode"].contains(&name);
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"] == true, reads, "{name}");
-        assert!(reads || hints["destructiveHint"] == false, "{name}");
+        assert!(reads || hints["destructiveHint"] == destroys, "{name}");
         let always = ["query_memory", "create_episode"].contains(&name);
         assert_eq!(tool["_meta"]["anthropic/alwaysLoad"] == true, always, "{name}");
     }
