@@ -329,6 +329,32 @@ fn values_out_of_range_and_contradictions_are_refused() {
         ("query_memory", query(json!({"until": "12/31/2026"})), "until"),
         ("query_memory", query(json!({"since": "2026-02-01", "until": "2026-01-01"})), "since"),
         ("query_memory", query(json!({"since": "2026-02-01", "until": "2026-02-01"})), "since"),
+    ];
+    for (tool, arguments, field) in cases {
+        let error = server.refused(tool, arguments.clone());
+        assert_eq!(error["kind"], "invalid_arguments", "{tool} {arguments}");
+        assert_eq!(texts(&error["fields"], "field"), [field], "{tool} {arguments}");
+    }
+    let error = server.refused("query_memory", query(json!({"since": "soon", "until": "later"})));
+    assert_eq!(texts(&error["fields"], "field"), ["since", "until"]);
+    let counts = server.call("health_check", json!({}))["metrics"]["store"].take();
+    assert_eq!((&counts["episodes"], &counts["open_episodes"]), (&json!(1), &json!(1)), "nothing was stored");
+    // The bounds themselves are in range.
+    for reward in [0, 1] {
+        server.call("create_episode", json!({"task": "Bound", "outcome": "success", "reward": reward}));
+    }
+    server.call(
+        "query_memory",
+        query(json!({"limit": 50, "since": "2026-01-01", "until": "2026-01-01T00:00:01Z"})),
+    );
+}
+
+#[test]
+fn what_makes_no_sense_to_the_tools_about_learning_is_refused() {
+    let home = Home::new();
+    let mut server = home.start();
+    let episode = open_episode(&mut server);
+    let cases = [
         ("recommend", json!({"task": " "}), "task"),
         ("recommend", json!({"task": "t", "max_tokens": 199}), "max_tokens"),
         ("check_action", json!({"action": " "}), "action"),
@@ -352,16 +378,4 @@ fn values_out_of_range_and_contradictions_are_refused() {
         assert_eq!(error["kind"], "invalid_arguments", "{tool} {arguments}");
         assert_eq!(texts(&error["fields"], "field"), [field], "{tool} {arguments}");
     }
-    let error = server.refused("query_memory", query(json!({"since": "soon", "until": "later"})));
-    assert_eq!(texts(&error["fields"], "field"), ["since", "until"]);
-    let counts = server.call("health_check", json!({}))["metrics"]["store"].take();
-    assert_eq!((&counts["episodes"], &counts["open_episodes"]), (&json!(1), &json!(1)), "nothing was stored");
-    // The bounds themselves are in range.
-    for reward in [0, 1] {
-        server.call("create_episode", json!({"task": "Bound", "outcome": "success", "reward": reward}));
-    }
-    server.call(
-        "query_memory",
-        query(json!({"limit": 50, "since": "2026-01-01", "until": "2026-01-01T00:00:01Z"})),
-    );
 }

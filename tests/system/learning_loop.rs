@@ -39,7 +39,7 @@ fn patterns(server: &mut Server, arguments: Value) -> Vec<Value> {
     let mut arguments = arguments;
     loop {
         let mut page = server.call("list_patterns", arguments.clone());
-        found.extend(page["patterns"].as_array_mut().unwrap().drain(..));
+        found.append(page["patterns"].as_array_mut().unwrap());
         arguments["cursor"] = page["next_cursor"].take();
         if arguments["cursor"].is_null() {
             return found;

@@ -132,7 +132,7 @@ pub(crate) struct ListPatternsArgs {
     #[serde(default)]
     #[schemars(schema_with = "kinds")]
     kind: Option<String>,
-    /// Only what goes with success (advice), with failure (pitfall), or surely with neither.
+    /// Only what surely goes with success (advice), with failure (pitfall), or neither (neutral).
     verdict: Option<WireVerdict>,
     /// How many at most, default 20.
     #[schemars(range(min = 1, max = PATTERNS_PAGE_MAX))]
