@@ -33,7 +33,7 @@ fn tools() -> anyhow::Result<String> {
     text.push_str(
         "Every result comes as `structuredContent` and, the same, as JSON text. A tool that could not do what it was \
          asked returns `isError` with `error {kind, message, fields [{field, problem}]}`; `kind` is \
-         `invalid_arguments`, `not_found`, `already_completed` or `storage`. Ids are UUIDs of version 7, times are \
+         `invalid_arguments`, `not_found`, `already_completed` or `storage`. Ids are UUIDs, times are \
          RFC 3339 in UTC. Arguments marked * are required; unknown ones are refused.\n",
     );
     for (tool, result) in mcp_server::tool_reference() {
