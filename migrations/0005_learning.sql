@@ -37,6 +37,7 @@ CREATE TABLE learned (
     family  INTEGER NOT NULL,
     at      INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX learned_family ON learned (family);
 
 CREATE TABLE pattern (
     key       INTEGER PRIMARY KEY,
@@ -66,15 +67,16 @@ CREATE VIEW shown_pattern AS
     SELECT p.*, c.verdict, c.note FROM pattern p LEFT JOIN correction c ON c.pattern = p.id
     WHERE p.kind <> 'base' AND coalesce(c.deleted, 0) = 0;
 
+-- By episode, so that what a new one adds stands together. Those that show a pattern are found by its support: they are the
+-- episodes of its tasks.
 CREATE TABLE evidence (
-    pattern INTEGER NOT NULL REFERENCES pattern (key) ON DELETE CASCADE,
     episode INTEGER NOT NULL REFERENCES episode (key) ON DELETE CASCADE,
+    pattern INTEGER NOT NULL,
     weight  REAL NOT NULL,
     credit  REAL NOT NULL,
     detail  TEXT,
-    PRIMARY KEY (pattern, episode)
+    PRIMARY KEY (episode, pattern)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX evidence_of_episode ON evidence (episode);
 
 -- The sums of the evidence by task.
 CREATE TABLE support (

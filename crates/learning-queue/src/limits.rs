@@ -1,9 +1,9 @@
 //! Every bound of the queue, with its unit in its name.
 
 /// Jobs that one lane holds.
-pub const LANE_JOBS_MAX: usize = 64;
+pub const LANE_JOBS_MAX: usize = 256;
 /// Jobs claimed at once. Less than a lane holds, so that an urgent job finds room behind a backlog.
-pub const CLAIM_JOBS_MAX: usize = 32;
+pub const CLAIM_JOBS_MAX: usize = 128;
 /// For how long a claimed job belongs to its worker, in seconds.
 pub const LEASE_SECONDS: i64 = 60;
 /// Claims of one job that end without a word (a crash, a lost lease) before it is given up: it may be
@@ -25,4 +25,4 @@ pub const LOOK_MILLIS_MIN: u64 = 50;
 pub const DRAINS_MAX: usize = 8;
 /// Episodes whose lessons are recorded in one transaction, at the most. Less than are claimed at once, so that what is urgent
 /// does not wait for long.
-pub const RECORDED_JOBS_MAX: usize = 16;
+pub const RECORDED_JOBS_MAX: usize = 64;

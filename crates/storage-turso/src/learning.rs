@@ -206,16 +206,17 @@ impl Batch {
         let Some(family) = family else { return Ok(()) };
         for pattern in patterns {
             let sql = "SELECT coalesce(sum(v.weight), 0.0), coalesce(sum(v.credit), 0.0), count(*), 1
-                       FROM evidence v JOIN learned l ON l.episode = v.episode
-                       WHERE v.pattern = ?1 AND l.family = ?2";
+                       FROM learned l JOIN evidence v ON v.episode = l.episode AND v.pattern = ?1
+                       WHERE l.family = ?2";
             let sum =
                 link.row(sql, params![pattern, family], |row| Columns::of(row).tally())?.unwrap_or_default();
             write_support(link, pattern, family, &sum)?;
             let sql = "SELECT weight, credit, episodes, 1 FROM support WHERE pattern = ?1 ORDER BY family";
             let all = link.rows(sql, [pattern], |row| Columns::of(row).tally())?;
             let tally = all.iter().fold(Tally::default(), |sum, task| sum.plus(&task.clustered()));
-            let sql = "SELECT p.id, coalesce((SELECT max(l.at) FROM evidence v JOIN learned l ON l.episode = v.episode
-                                              WHERE v.pattern = p.key), p.last_seen)
+            let sql = "SELECT p.id, coalesce((SELECT max(l.at) FROM support s JOIN learned l ON l.family = s.family
+                                                  JOIN evidence v ON v.episode = l.episode AND v.pattern = s.pattern
+                                              WHERE s.pattern = p.key), p.last_seen)
                        FROM pattern p WHERE p.key = ?1";
             let named = link.row(sql, [pattern], |row| {
                 let mut columns = Columns::of(row);

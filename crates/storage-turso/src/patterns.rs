@@ -132,8 +132,8 @@ fn list(link: &Link, listing: &Listing) -> Result<Vec<Pattern>, StoreError> {
 
 fn evidence(link: &Link, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
     let sql = "SELECT e.id, e.external_id, e.outcome, v.weight, v.credit, v.detail
-               FROM shown_pattern p JOIN evidence v ON v.pattern = p.key JOIN episode e ON e.key = v.episode
-                   JOIN learned l ON l.episode = e.key
+               FROM shown_pattern p JOIN support s ON s.pattern = p.key JOIN learned l ON l.family = s.family
+                   JOIN evidence v ON v.episode = l.episode AND v.pattern = p.key JOIN episode e ON e.key = v.episode
                WHERE p.id = ?1 ORDER BY l.at DESC, e.id DESC LIMIT ?2";
     link.rows(sql, params![id.to_string(), signed(max as u64)], |row| {
         let mut columns = Columns::of(row);
