@@ -203,7 +203,8 @@ fn write_answer(out: &mut impl Write, answer: &Value) -> std::io::Result<()> {
     for (name, part) in [("what worked", "steps"), ("pitfalls", "pitfalls"), ("recoveries", "recoveries")] {
         for item in list(&advice[part]) {
             let rate = &item["rate"];
-            let rate = if rate.is_null() { String::new() } else { format!(" (worked: {})", bounds(rate)) };
+            let of = if part == "recoveries" { "worked" } else { "success rate of the runs with it" };
+            let rate = if rate.is_null() { String::new() } else { format!(" ({of}: {})", bounds(rate)) };
             writeln!(out, "  {name}: {}{rate}", text(&item["text"]))?;
         }
     }

@@ -295,7 +295,7 @@ pub(crate) struct WireItem {
     pub(super) id: Option<String>,
     /// Tool names and quoted errors.
     pub(crate) text: String,
-    /// How often it worked; absent for the account of one episode.
+    /// How often the episodes that show it succeeded; of a recovery, how often the failed tool worked again. Absent for the account of one episode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rate: Option<WireRate>,
     /// Ids of episodes that show it.
