@@ -39,8 +39,8 @@ async fn an_episode_grows_step_by_step_and_ends_with_reward_and_reflection() {
     assert_eq!(memory.add_step(created.id, ok("edit")).await.unwrap(), 2);
     assert_eq!(memory.add_step(created.id, ok("build")).await.unwrap(), 3);
     let (completion, job) = memory.complete(created.id, ending(Outcome::Success)).await.unwrap();
-    let total = completion.reward.total.unwrap();
-    assert!((total - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-9, "{total}");
+    assert_eq!(completion.reward.total, Some(1.0), "done, and every failure overcome");
+    assert_eq!(completion.reward.parts.steps_ok, Some(2.0 / 3.0));
     assert_eq!(completion.reflection.path, ["build", "edit", "build"]);
     assert!(completion.reflection.failures[0].overcome);
     let episode = memory.episode(created.id).await.unwrap();
@@ -179,6 +179,10 @@ impl EpisodeStore for Meddler {
         self.inner.episodes.get(id).await
     }
 
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.inner.episodes.delete(id).await
+    }
+
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         self.inner.episodes.heads(ids).await
     }
@@ -313,6 +317,7 @@ fn leaky(secret: &str) -> NewEpisode {
             summary: Some(text("summary")),
             reward: None,
             artifacts: vec![text("artifact")],
+            basis: None,
         }),
     }
 }

@@ -57,6 +57,7 @@ fn all_texts(text: &str) -> NewEpisode {
         summary: Some(text()),
         reward: Some(1.5),
         artifacts: vec![text()],
+        basis: None,
     });
     new
 }

@@ -111,10 +111,8 @@ impl<'a> Votes<'a> {
             }
         }
         // Squared, as both sides of a cosine have it.
-        let weights: HashMap<String, f64> = standing_in
-            .into_iter()
-            .map(|(word, times)| (word, (1.0 + steps / times).ln().powi(2)))
-            .collect();
+        let weights: HashMap<String, f64> =
+            standing_in.into_iter().map(|(word, times)| (word, (1.0 + steps / times).ln().powi(2))).collect();
         let words = course.last().map(words).unwrap_or_default();
         let norm = weigh(&weights, words.iter());
         Self { course, words, norm, weights }
