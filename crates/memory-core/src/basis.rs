@@ -116,8 +116,8 @@ mod tests {
             (&[ran("git push", true), ran("ls", false)], Outcome::Failure, Basis::ExitCode),
             (&[ran("ls", false)], Outcome::Success, Basis::Claim),
             (&[ok("edit"), failed("search", "none")], Outcome::Failure, Basis::Claim),
-            (&[tests.clone()], Outcome::Partial, Basis::Claim),
-            (&[tests.clone()], Outcome::Abandoned, Basis::Claim),
+            (std::slice::from_ref(&tests), Outcome::Partial, Basis::Claim),
+            (std::slice::from_ref(&tests), Outcome::Abandoned, Basis::Claim),
             (&[], Outcome::Success, Basis::Claim),
         ] {
             assert_eq!(record(calls).basis(Some(outcome), None), expected, "{outcome:?} {calls:?}");
