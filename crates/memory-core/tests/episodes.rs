@@ -43,6 +43,7 @@ async fn an_episode_grows_step_by_step_and_ends_with_reward_and_reflection() {
     // Nothing failed for good, and similar episodes there are none.
     assert!((total - 1.0).abs() < 1e-9, "{total}");
     assert_eq!((completion.basis, completion.disputed), (Basis::Claim, false));
+    assert_eq!(completion.reward.parts.steps_ok, Some(2.0 / 3.0));
     assert_eq!(completion.reflection.path, ["build", "edit", "build"]);
     assert!(completion.reflection.failures[0].overcome);
     let episode = memory.episode(created.id).await.unwrap();
@@ -233,6 +234,10 @@ impl EpisodeStore for Meddler {
         self.inner.episodes.get(id).await
     }
 
+    async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
+        self.inner.episodes.delete(id).await
+    }
+
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         self.inner.episodes.heads(ids).await
     }
@@ -365,9 +370,9 @@ fn leaky(secret: &str) -> NewEpisode {
         ending: Some(NewEnding {
             outcome: Some(Outcome::Success),
             summary: Some(text("summary")),
-            basis: None,
             reward: None,
             artifacts: vec![text("artifact")],
+            basis: None,
         }),
     }
 }

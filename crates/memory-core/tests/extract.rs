@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use memory_core::episode::{Episode, NewStep, Outcome};
-use memory_core::extract::{ErrorRecovery, Extractor, Registry, ToolSequence};
+use memory_core::extract::{
+    Context, DecisionPoint, ErrorRecovery, Extractor, Finding, Pitfall, Registry, ToolSequence,
+};
 use memory_core::limits::{DETAIL_CHARS_MAX, FINDINGS_MAX, SEQUENCE_TOOLS_MAX};
 use memory_core::memory::{NewEnding, NewEpisode};
-use memory_core::pattern::PatternBody;
+use memory_core::pattern::{Measure, PatternBody};
 use proptest::prelude::*;
 use testkit::TestSource;
 use testkit::episode::{failed, insertion, ok, open};
@@ -33,12 +35,15 @@ fn episode() -> impl Strategy<Value = Episode> {
     })
 }
 
+/// All extractors, in the order of the registry.
+const ALL: [&dyn Extractor; 5] = [&ToolSequence, &DecisionPoint, &ErrorRecovery, &Context, &Pitfall];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn an_extractor_finds_the_same_each_time_each_pattern_once_and_within_its_bounds(episode in episode()) {
-        for extractor in [&ToolSequence as &dyn Extractor, &ErrorRecovery] {
+        for extractor in ALL {
             let found = extractor.extract(&episode);
             prop_assert_eq!(&found, &extractor.extract(&episode), "{}", extractor.name());
             prop_assert!(found.len() <= FINDINGS_MAX);
@@ -56,11 +61,21 @@ proptest! {
     }
 
     #[test]
-    fn the_registry_finds_what_its_extractors_find(episode in episode()) {
+    fn the_registry_finds_what_its_extractors_find_and_what_is_usual(episode in episode()) {
         let all = Registry::default().extract(&episode);
         prop_assert_eq!(&all, &Registry::default().extract(&episode));
-        let each = [ToolSequence.extract(&episode), ErrorRecovery.extract(&episode)].concat();
-        prop_assert_eq!(all, each);
+        let (bases, found): (Vec<Finding>, Vec<Finding>) =
+            all.into_iter().partition(|finding| matches!(finding.body, PatternBody::Base { .. }));
+        let each: Vec<Finding> = ALL.iter().flat_map(|extractor| extractor.extract(&episode)).collect();
+        let measures: HashSet<Measure> = each.iter().map(|finding| finding.body.measure()).collect();
+        prop_assert_eq!(found, each);
+        for measure in measures {
+            let of_it = bases.iter().filter(|base| base.body.measure() == measure).count();
+            prop_assert_eq!(of_it, 1, "{:?}", measure);
+        }
+        let credit = episode.head.outcome().and_then(Outcome::credit);
+        let usual = bases.iter().find(|base| base.body.measure() == Measure::Outcome);
+        prop_assert_eq!(usual.map(|base| base.credit), credit);
     }
 
     #[test]
@@ -81,6 +96,7 @@ fn a_pattern_found_by_two_extractors_is_found_once() {
         ..open("a task")
     };
     let episode = insertion(&TestSource::default(), new).episode;
+    let once = Registry::new(vec![Box::new(ToolSequence)]);
     let twice = Registry::new(vec![Box::new(ToolSequence), Box::new(ToolSequence)]);
-    assert_eq!(twice.extract(&episode), ToolSequence.extract(&episode));
+    assert_eq!(twice.extract(&episode), once.extract(&episode));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memory_core::episode::{Episode, Outcome};
 use memory_core::error::Error;
 use memory_core::id::EpisodeId;
-use memory_core::memory::{Memory, NewEnding, Question};
+use memory_core::memory::{Action, Asked, Memory, NewEnding, Question};
 use memory_core::port::Source;
 use testkit::episode::{finished, full_step, named, ok, open};
 use testkit::{FailingStore, InMemoryStore, Moment, Stores, TestSource};
@@ -52,7 +52,18 @@ impl Run {
         let question = || Question { query: "deploy service".into(), limit: 5, ..Question::default() };
         let answer = insist(async || memory.recall(question()).await).await.unwrap();
         assert_eq!(answer.hits.len(), 1);
-        assert_eq!(answer.advice.success_rate.map(|rate| rate.episodes), Some(1));
+        assert_eq!(answer.advice.steps[0].evidence, [id]);
+        let asked = || Asked { task: "deploy service".into(), ..Asked::default() };
+        let recommended = insist(async || memory.recommend(asked()).await).await.unwrap();
+        assert_eq!(recommended.evidence, [id]);
+        let action = || Action { action: "rm -r build".into(), ..Action::default() };
+        assert_eq!(insist(async || memory.check_action(action()).await).await.unwrap(), []);
+        let mistake = || named("mistake", open("a mistake"));
+        let unwanted = insist(async || memory.create(mistake()).await).await.unwrap().id;
+        match insist(async || memory.delete_episode(unwanted).await).await {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
     }
 }
 
@@ -72,7 +83,7 @@ async fn no_single_failure_loses_what_was_acknowledged_or_does_anything_twice() 
             let jobs = run.truth.jobs.claim(10, source.now(), source.now()).await.unwrap();
             assert_eq!(jobs.len(), 2, "one job each: operation {nth} {moment:?}");
             if !failing.has_failed() {
-                assert!(nth > 6, "each of the operations has failed once");
+                assert!(nth > 12, "each of the operations has failed once");
                 break;
             }
         }

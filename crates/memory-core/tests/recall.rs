@@ -204,8 +204,7 @@ async fn the_way_of_a_similar_success_is_told_and_unlike_tasks_give_no_advice() 
     let advice = memory.recall(question("flaky login test")).await.unwrap().advice;
     assert_eq!(advice.steps[0].text, "in a similar success: look → patch → test");
     assert_eq!(advice.steps[0].evidence, [id]);
-    let rate = advice.success_rate.unwrap();
-    assert!(rate.episodes == 1 && rate.low < 0.5 && rate.high > 0.9, "{rate:?}");
+    assert_eq!(advice.success, None, "the episode was not studied yet");
     for task in ["trace the kernel", "write a driver", "tune the scheduler", "find the deadlock"] {
         memory.create(open(task)).await.unwrap();
     }

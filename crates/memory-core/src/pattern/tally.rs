@@ -15,6 +15,8 @@ const LANDMARK_SECONDS: i64 = 1_577_836_800;
 /// How much two episodes of one task are alike: the share of the variance between tasks in that of outcomes. The four
 /// trials of a benchmark's tasks have .4 to .6.
 const LIKENESS: f64 = 0.5;
+/// The most that one observation is relied on, see [`Usefulness::Wrong`](crate::feedback::Usefulness::Wrong).
+const RELIANCE_MAX: f64 = 2.0;
 /// The least number of observations that a prior is worth.
 const STRENGTH_MIN: f64 = 2.0;
 /// The most.
@@ -76,9 +78,11 @@ impl Tally {
         }
     }
 
-    /// What it is worth at a time: a fresh observation weighs 1, older ones less.
+    /// What it is worth at a time: a fresh observation weighs 1, older ones less. One from the future, which a clock that
+    /// was set back makes of all of them, is fresh.
     pub fn at(&self, now: Timestamp) -> Self {
-        let factor = age_factor(now);
+        let fresh = RELIANCE_MAX * f64::from(self.episodes);
+        let factor = if self.weight > 0.0 { age_factor(now).max(self.weight / fresh) } else { 1.0 };
         Self { weight: self.weight / factor, credit: self.credit / factor, ..*self }
     }
 
@@ -243,6 +247,10 @@ mod tests {
             let odd = Tally::one(1.0, 1.0, odd).at(later);
             assert!(odd.weight.is_finite() && prior.mean_with(&odd).is_finite());
         }
+        let set_back = seen.at(Timestamp::UNIX_EPOCH);
+        assert!(set_back.weight <= RELIANCE_MAX, "{set_back:?}");
+        let rate = prior.rate(&Tally { credit: 0.0, ..set_back });
+        assert!(rate.low <= rate.mean && rate.mean <= rate.high);
     }
 
     #[test]
