@@ -163,11 +163,13 @@ pub fn family(task: &str) -> u64 {
 /// best one.
 fn merge(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     let mut merged: Vec<(Finding, f64, f64)> = Vec::new();
-    let mut places: HashMap<PatternBody, usize> = HashMap::new();
+    // By the signature, as the store tells them apart: bodies that differ in a separator alone are one pattern.
+    let mut places: HashMap<(&'static str, String), usize> = HashMap::new();
     for finding in findings {
-        match places.get(&finding.body) {
+        let name = (finding.body.kind(), finding.body.signature());
+        match places.get(&name) {
             None => {
-                places.insert(finding.body.clone(), merged.len());
+                places.insert(name, merged.len());
                 let credit = finding.credit;
                 merged.push((finding, credit, 1.0));
             }
