@@ -90,11 +90,11 @@ CREATE TABLE support (
 
 -- How often which tool followed a state.
 CREATE TABLE transition (
-    domain TEXT NOT NULL,
     state  TEXT NOT NULL,
+    domain TEXT NOT NULL,
     tool   TEXT NOT NULL,
     times  INTEGER NOT NULL,
-    PRIMARY KEY (domain, state, tool)
+    PRIMARY KEY (state, domain, tool)
 ) STRICT, WITHOUT ROWID;
 
 -- How calls of a kind, a hash, went in an episode.

@@ -81,7 +81,7 @@ async fn what_worked_and_what_failed_becomes_advice_with_its_evidence() {
         advice.pitfalls.iter().find(|item| item.text == "guess → force").expect("the way that failed");
     assert!(pitfall.rate.unwrap().high < 0.5);
     assert!(!pitfall.evidence.is_empty() && pitfall.evidence.iter().all(|id| hasty.contains(id)));
-    assert_eq!(advice.success_rate.unwrap().episodes, 18);
+    assert_eq!(advice.success.unwrap().rate.episodes, 18);
 }
 
 #[tokio::test]

@@ -116,17 +116,17 @@ impl Basis {
         }
     }
 
-    /// How much the outcome counts as evidence, 0 to 1: how likely it is that the task really ended so. A judgement in
-    /// round numbers, not a measurement. Tests and the user decide whether a task is done. A build says that the code
-    /// holds together and not that it does what was asked; what was committed was found good enough to keep. The exit
-    /// code of some last command says little about the task. An agent's own word is mostly true, and errs towards
-    /// success. The steps between them are small, so that many weak outcomes outweigh one strong one.
+    /// How much the outcome counts as evidence, against an agent's own word, which counts 1. A judgement in round numbers,
+    /// not a measurement, of how likely it is that the task really ended so. Tests and the user decide whether a task is
+    /// done. A build says that the code holds together and not that it does what was asked; what was committed was found
+    /// good enough to keep. The exit code of some last command says little about the task. An agent's word is mostly true,
+    /// and errs towards success. The steps between them are small, so that many weak outcomes outweigh one strong one.
     pub fn weight(self, disputed: bool) -> f64 {
         let weight = match self {
-            Self::Tests | Self::User => 1.0,
-            Self::Build | Self::Commit => 0.9,
-            Self::ExitCode => 0.85,
-            Self::Claim => 0.8,
+            Self::Tests | Self::User => 1.25,
+            Self::Build | Self::Commit => 1.1,
+            Self::ExitCode => 1.05,
+            Self::Claim => 1.0,
         };
         if disputed { weight * Self::DISPUTED } else { weight }
     }

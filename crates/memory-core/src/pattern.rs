@@ -143,13 +143,4 @@ impl Fields {
         let fields = self.0.iter().filter(|field| field.measure == measure);
         fields.fold(Tally::default(), |sum, field| sum.plus(&field.base))
     }
-
-    /// Their domains, each once.
-    pub fn domains(&self) -> Vec<String> {
-        let mut domains: Vec<String> =
-            self.0.iter().map(|field| field.domain.clone().unwrap_or_default()).collect();
-        domains.sort_unstable();
-        domains.dedup();
-        domains
-    }
 }

@@ -268,9 +268,9 @@ pub struct Attempted {
 /// Tells what was done in all episodes.
 #[async_trait]
 pub trait ExperienceStore: Send + Sync {
-    /// What followed these states in these domains (an empty name means none), in the order of the states; a state that was
+    /// What followed these states in a domain and those below it, or anywhere, in the order of the states; a state that was
     /// never seen has no tools.
-    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError>;
+    async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError>;
     /// Attempts at calls of these kinds within a scope (a domain includes those below it), the newest first, at most `max`.
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError>;
 }

@@ -14,8 +14,8 @@ use crate::row::{Columns, json, signed};
 
 #[async_trait]
 impl ExperienceStore for TursoStore {
-    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
-        self.pool.read(move |link| choices(link, &domains, states)).await
+    async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+        self.pool.read(move |link| choices(link, domain.as_deref(), states)).await
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
@@ -23,12 +23,12 @@ impl ExperienceStore for TursoStore {
     }
 }
 
-fn choices(link: &Link, domains: &[String], states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+fn choices(link: &Link, domain: Option<&str>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
     let sql = "SELECT s.key, t.tool, sum(t.times)
-               FROM json_each(?2) s CROSS JOIN json_each(?1) d
-               JOIN transition t ON t.domain = d.value AND t.state = s.value
+               FROM json_each(?2) s CROSS JOIN transition t ON t.state = s.value
+               WHERE ?1 IS NULL OR t.domain = ?1 OR substr(t.domain, 1, length(?1) + 1) = ?1 || '.'
                GROUP BY s.key, t.tool ORDER BY s.key, sum(t.times) DESC, t.tool";
-    let rows = link.rows(sql, params![json(&domains), json(&states)], |row| {
+    let rows = link.rows(sql, params![domain, json(&states)], |row| {
         let mut columns = Columns::of(row);
         Ok((columns.unsigned::<usize>()?, columns.text()?, columns.unsigned::<u64>()?))
     })?;

@@ -236,7 +236,7 @@ impl Batch {
         }
         for ((domain, state, tool), times) in std::mem::take(&mut self.transitions) {
             let sql = "INSERT INTO transition (domain, state, tool, times) VALUES (?1, ?2, ?3, ?4)
-                       ON CONFLICT (domain, state, tool) DO UPDATE SET times = times + excluded.times";
+                       ON CONFLICT (state, domain, tool) DO UPDATE SET times = times + excluded.times";
             link.execute(sql, params![domain.as_str(), state.as_str(), tool.as_str(), times])?;
             if times < 0 {
                 let sql =

@@ -47,7 +47,7 @@ impl RecommendArgs {
 /// Result of `recommend`.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WireRecommendation {
-    /// Whether anything relevant is known: a similar episode, or what usually follows the steps so far.
+    /// Whether a similar episode is known; if not, what is told is what is usual.
     known: bool,
     /// How to take the rest.
     notice: &'static str,

@@ -38,7 +38,7 @@ pub struct WayOut {
 /// What to do next.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recommendation {
-    /// Whether anything relevant is known: a similar episode, or what usually follows the steps so far.
+    /// Whether a similar episode is known. If not, what is told is what is usual.
     pub known: bool,
     /// Tools that may come next, the likeliest first.
     pub next: Vec<Likely>,
@@ -77,8 +77,8 @@ impl Memory {
         heads.retain(|head| head.completion.is_some());
         let similar = Similar::to(&asked.task, heads);
         let episodes = self.whole(&similar).await?;
-        let next = self.next(&course, &fields.of(domain), &episodes).await?;
-        let ways_out = self.ways_out(&asked, &course, &fields.of(domain), &episodes).await?;
+        let next = self.next(&course, domain, &episodes).await?;
+        let ways_out = self.ways_out(&asked, &course, &episodes).await?;
         let teachers: Vec<Similar> =
             similar.into_iter().filter(|similar| gated.contains(&similar.head.id)).collect();
         let mut advice = if teachers.is_empty() {
@@ -91,8 +91,7 @@ impl Memory {
         }
         self.tell_stale_advice(&mut advice).await?;
         let evidence: Vec<EpisodeId> = teachers.iter().map(|similar| similar.head.id).collect();
-        let known = !evidence.is_empty() || !next.is_empty();
-        Ok(Recommendation { known, next, advice, ways_out, evidence })
+        Ok(Recommendation { known: !evidence.is_empty(), next, advice, ways_out, evidence })
     }
 
     /// What is usual in the domain, or anywhere if nothing is known of it.
@@ -116,11 +115,11 @@ impl Memory {
     async fn next(
         &self,
         course: &[Step],
-        fields: &Fields,
+        domain: Option<&str>,
         episodes: &[(f64, Episode)],
     ) -> Result<Vec<Likely>, Error> {
         let states = Course(course).states();
-        let habits = self.ports.experience.choices(fields.domains(), states).await?;
+        let habits = self.ports.experience.choices(domain.map(str::to_owned), states).await?;
         let similar: Vec<(f64, &[Step])> =
             episodes.iter().map(|(resemblance, episode)| (*resemblance, episode.steps.as_slice())).collect();
         Ok(next_tools(course, &habits, &similar))
@@ -130,7 +129,6 @@ impl Memory {
         &self,
         asked: &Asked,
         course: &[Step],
-        fields: &Fields,
         episodes: &[(f64, Episode)],
     ) -> Result<Vec<WayOut>, Error> {
         let troubles = Course(course).troubles(asked.error.as_deref());
@@ -138,7 +136,7 @@ impl Memory {
             return Ok(Vec::new());
         }
         let failed = course.last().map(|step| step.call.tool.as_str());
-        let known = self.ports.experience.choices(fields.domains(), troubles).await?;
+        let known = self.ports.experience.choices(asked.scope.domain.clone(), troubles).await?;
         let way_out = |likely: Likely| {
             let shown = episodes.iter().find_map(|(_, episode)| {
                 Some((episode.head.id, taken(&episode.steps, failed, &likely.tool)?))
