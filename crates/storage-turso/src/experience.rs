@@ -2,20 +2,25 @@
 
 use async_trait::async_trait;
 use libsql::params;
-use memory_core::episode::Scope;
+use memory_core::episode::{Scope, Step};
 use memory_core::extract::Attempt;
 use memory_core::id::EpisodeId;
+use memory_core::limits::{COMPARED_CHARS_MAX, COURSE_STEPS_MAX};
 use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
 
 use crate::TursoStore;
 use crate::learning::stored;
 use crate::link::Link;
-use crate::row::{Columns, json, signed};
+use crate::row::{Columns, json, signed, step_of};
 
 #[async_trait]
 impl ExperienceStore for TursoStore {
     async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
         self.pool.read(move |link| choices(link, domain.as_deref(), states)).await
+    }
+
+    async fn courses(&self, episodes: Vec<EpisodeId>) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
+        self.pool.read(move |link| courses(link, &episodes)).await
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
@@ -40,6 +45,28 @@ fn choices(link: &Link, domain: Option<&str>, states: Vec<String>) -> Result<Vec
         }
     }
     Ok(choices)
+}
+
+fn courses(link: &Link, episodes: &[EpisodeId]) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
+    let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let sql = "SELECT asked.key, s.number, s.at, NULL, s.tool, substr(s.action, 1, ?2), substr(s.args, 1, ?2), NULL,
+                   substr(s.error, 1, ?2), NULL
+               FROM json_each(?1) asked JOIN episode e ON e.id = asked.value
+                   JOIN step s ON s.episode = e.key AND s.number <= ?3
+               ORDER BY asked.key, s.number";
+    let bounds = (signed(COMPARED_CHARS_MAX as u64), signed(COURSE_STEPS_MAX as u64));
+    let rows = link.rows(sql, params![names, bounds.0, bounds.1], |row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.unsigned::<usize>()?, step_of(&mut columns)?))
+    })?;
+    let mut courses: Vec<(EpisodeId, Vec<Step>)> = episodes.iter().map(|id| (*id, Vec::new())).collect();
+    for (place, step) in rows {
+        if let Some((_, steps)) = courses.get_mut(place) {
+            steps.push(step);
+        }
+    }
+    courses.retain(|(_, steps)| !steps.is_empty());
+    Ok(courses)
 }
 
 fn attempts(link: &Link, keys: &[u64], scope: &Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {

@@ -199,7 +199,10 @@ macro_rules! step_columns {
 pub(crate) use step_columns;
 
 pub(crate) fn step(row: &Row) -> Read<Step> {
-    let mut columns = Columns::of(row);
+    step_of(&mut Columns::of(row))
+}
+
+pub(crate) fn step_of(columns: &mut Columns<'_>) -> Read<Step> {
     Ok(Step {
         number: columns.unsigned()?,
         at: columns.time()?,

@@ -1,8 +1,9 @@
 //! Which tool comes next: what followed such states in the whole domain, and what was done at such points in similar episodes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::episode::Step;
+use crate::hash::fnv_1a;
 use crate::limits::{COMPARED_CHARS_MAX, COURSE_STEPS_MAX, FORECAST_TOOLS_MAX, STATE_TOOLS_MAX};
 use crate::port::Choices;
 
@@ -40,13 +41,13 @@ pub struct Likely {
 pub fn next_tools(course: &[Step], habits: &[Choices], similar: &[(f64, &[Step])]) -> Vec<Likely> {
     let course = &course[course.len().saturating_sub(COURSE_STEPS_MAX)..];
     let mut votes = Votes::new(course, similar).count(similar);
-    let mut habit = mixed(habits, 1.0);
+    let mut habit = mixed(habits);
     for tool in votes.keys() {
-        habit.entry(tool.clone()).or_insert(FLOOR);
+        habit.entry((*tool).to_owned()).or_insert(FLOOR);
     }
     let total: f64 = votes.values().sum::<f64>() + 1.0;
     let score = |(tool, habit): (String, f64)| {
-        let voted = (votes.remove(&tool).unwrap_or_default() + habit) / total;
+        let voted = (votes.remove(tool.as_str()).unwrap_or_default() + habit) / total;
         (tool, (voted + FLOOR) * (habit + FLOOR).powf(HABIT_POWER))
     };
     ranked(habit.into_iter().map(score).collect())
@@ -55,19 +56,19 @@ pub fn next_tools(course: &[Step], habits: &[Choices], similar: &[(f64, &[Step])
 /// The tools that may be a way out of a failure, the likeliest first: those that were the next to succeed after such failures.
 /// Mixed as in [`next_tools`].
 pub fn ways_out(troubles: &[Choices]) -> Vec<Likely> {
-    ranked(mixed(troubles, 1.0).into_iter().collect())
+    ranked(mixed(troubles).into_iter().collect())
 }
 
-/// The probabilities of what followed these states, the widest first: each narrower one gets the share n/(n + cu), where n is
-/// how often it was seen, u how many tools followed it, and c how much is left to the wider ones.
-fn mixed(states: &[Choices], caution: f64) -> BTreeMap<String, f64> {
+/// The probabilities of what followed these states, the widest first: each narrower one gets the share n/(n + u), where n is
+/// how often it was seen and u how many tools followed it.
+fn mixed(states: &[Choices]) -> BTreeMap<String, f64> {
     let mut probabilities: BTreeMap<String, f64> = BTreeMap::new();
     for Choices { tools, .. } in states {
         let seen = tools.iter().map(|(_, times)| *times as f64).sum::<f64>();
         if seen <= 0.0 {
             continue;
         }
-        let share = if probabilities.is_empty() { 1.0 } else { seen / (seen + caution * tools.len() as f64) };
+        let share = if probabilities.is_empty() { 1.0 } else { seen / (seen + tools.len() as f64) };
         for probability in probabilities.values_mut() {
             *probability *= 1.0 - share;
         }
@@ -93,68 +94,58 @@ fn ranked(scores: Vec<(String, f64)>) -> Vec<Likely> {
 /// What is needed to compare the end of the course with points of other episodes.
 struct Votes<'a> {
     course: &'a [Step],
-    /// The words of the last step, and the sum of their weights.
-    words: BTreeSet<String>,
-    norm: f64,
-    weights: HashMap<String, f64>,
+    last: Words,
+    /// Of every step of the similar episodes.
+    words: Vec<Vec<Words>>,
+    /// How much each word tells, squared, as both sides of a cosine have it.
+    weights: HashMap<u64, f64>,
 }
 
 impl<'a> Votes<'a> {
     fn new(course: &'a [Step], similar: &[(f64, &[Step])]) -> Self {
-        let (mut steps, mut standing_in) = (0.0_f64, HashMap::<String, f64>::new());
-        for (_, other) in similar {
-            for step in bounded(other) {
-                steps += 1.0;
-                for word in words(step) {
-                    *standing_in.entry(word).or_default() += 1.0;
-                }
-            }
+        let words: Vec<Vec<Words>> =
+            similar.iter().map(|(_, steps)| bounded(steps).iter().map(Words::of).collect()).collect();
+        let mut standing_in: HashMap<u64, f64> = HashMap::new();
+        for word in words.iter().flatten().flat_map(|words| &words.0) {
+            *standing_in.entry(*word).or_default() += 1.0;
         }
-        // Squared, as both sides of a cosine have it.
-        let weights: HashMap<String, f64> =
-            standing_in.into_iter().map(|(word, times)| (word, (1.0 + steps / times).ln().powi(2))).collect();
-        let words = course.last().map(words).unwrap_or_default();
-        let norm = weigh(&weights, words.iter());
-        Self { course, words, norm, weights }
+        let steps = words.iter().map(Vec::len).sum::<usize>() as f64;
+        let weight = |(word, times): (u64, f64)| (word, (1.0 + steps / times).ln().powi(2));
+        let weights = standing_in.into_iter().map(weight).collect();
+        let last = course.last().map(Words::of).unwrap_or_default();
+        Self { course, last, words, weights }
     }
 
     /// The votes for each tool.
-    fn count(&self, similar: &[(f64, &[Step])]) -> BTreeMap<String, f64> {
-        let mut votes: BTreeMap<String, f64> = BTreeMap::new();
-        for (resemblance, other) in similar {
+    fn count<'s>(&self, similar: &[(f64, &'s [Step])]) -> BTreeMap<&'s str, f64> {
+        let mut votes: BTreeMap<&str, f64> = BTreeMap::new();
+        for ((resemblance, other), words) in similar.iter().zip(&self.words) {
             let weight = resemblance.max(0.0).powf(RESEMBLANCE_POWER);
             for (place, step) in bounded(other).iter().enumerate() {
-                if let Some(likeness) = self.likeness(&other[..place]) {
-                    *votes.entry(step.call.tool.clone()).or_default() += weight * likeness;
+                let before = place.checked_sub(1).map(|place| &words[place]);
+                if let Some(likeness) = self.likeness(&other[..place], before) {
+                    *votes.entry(&step.call.tool).or_default() += weight * likeness;
                 }
             }
         }
         votes
     }
 
-    /// How much the end of the course is like that of other steps; `None` if not at all.
-    fn likeness(&self, other: &[Step]) -> Option<f64> {
-        let (Some(last), Some(other_last)) = (self.course.last(), other.last()) else {
+    /// How much the end of the course is like that of other steps, the last of which has these words; `None` if not at all.
+    fn likeness(&self, other: &[Step], words: Option<&Words>) -> Option<f64> {
+        let Some(words) = words.filter(|_| !self.course.is_empty()) else {
             return (self.course.is_empty() && other.is_empty()).then(|| SUFFIX_WEIGHT.exp());
         };
         let pairs = self.course.iter().rev().zip(other.iter().rev()).take(SUFFIX_TOOLS_MAX);
         let mut common = pairs.take_while(|(a, b)| is_alike(a, b)).count();
-        if common == 0 || !is_alike(last, other_last) {
+        if common == 0 {
             return None;
         }
         // They agree from the start on.
         common += usize::from(common == self.course.len() && common == other.len());
         let distance = self.course.len().abs_diff(other.len()) as f64 / self.course.len().max(3) as f64;
-        let exponent =
-            SUFFIX_WEIGHT * common as f64 + WORDS_WEIGHT * self.overlap(other_last) - PLACE_WEIGHT * distance;
-        Some(exponent.exp())
-    }
-
-    /// The cosine of the words of the last step and those of another.
-    fn overlap(&self, other: &Step) -> f64 {
-        let other = words(other);
-        let norm = (self.norm * weigh(&self.weights, other.iter())).sqrt();
-        if norm > 0.0 { weigh(&self.weights, self.words.intersection(&other)) / norm } else { 0.0 }
+        let overlap = self.last.cosine(words, &self.weights);
+        Some((SUFFIX_WEIGHT * common as f64 + WORDS_WEIGHT * overlap - PLACE_WEIGHT * distance).exp())
     }
 }
 
@@ -166,16 +157,31 @@ fn is_alike(a: &Step, b: &Step) -> bool {
     a.call.tool == b.call.tool && a.call.error().is_some() == b.call.error().is_some()
 }
 
-fn weigh<'a>(weights: &HashMap<String, f64>, words: impl Iterator<Item = &'a String>) -> f64 {
-    words.map(|word| weights.get(word).copied().unwrap_or_default()).sum()
-}
+/// The words of a step, its tool and the start of its arguments, as sorted hashes.
+#[derive(Debug, Default)]
+struct Words(Vec<u64>);
 
-/// The words of a step: its tool and the start of its arguments.
-fn words(step: &Step) -> BTreeSet<String> {
-    let args = step.call.args.as_deref().or(step.call.action.as_deref()).unwrap_or_default();
-    let end = args.char_indices().nth(COMPARED_CHARS_MAX).map_or(args.len(), |(end, _)| end);
-    let words = args[..end].split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).chain([step.call.tool.clone()]).collect()
+impl Words {
+    fn of(step: &Step) -> Self {
+        let args = step.call.args.as_deref().or(step.call.action.as_deref()).unwrap_or_default();
+        let end = args.char_indices().nth(COMPARED_CHARS_MAX).map_or(args.len(), |(end, _)| end);
+        let words =
+            args[..end].split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+        let hash = |word: &str| fnv_1a(word.bytes().map(|byte| byte.to_ascii_lowercase()));
+        let mut hashes: Vec<u64> = words.chain([step.call.tool.as_str()]).map(hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self(hashes)
+    }
+
+    /// The cosine of two sets of words of these weights.
+    fn cosine(&self, other: &Self, weights: &HashMap<u64, f64>) -> f64 {
+        let weight = |word: &u64| weights.get(word).copied().unwrap_or_default();
+        let common = self.0.iter().filter(|word| other.0.binary_search(word).is_ok());
+        let sum = |words: &[u64]| words.iter().map(weight).sum::<f64>();
+        let norm = (sum(&self.0) * sum(&other.0)).sqrt();
+        if norm > 0.0 { common.map(weight).sum::<f64>() / norm } else { 0.0 }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What to do next.
 
+use std::collections::HashMap;
+
 use super::Memory;
-use crate::episode::{Episode, Scope, Step};
+use crate::episode::{Scope, Step};
 use crate::error::Error;
 use crate::extract::Course;
 use crate::forecast::{Forecast, Likely, forecast, next_tools, ways_out};
@@ -76,9 +78,10 @@ impl Memory {
         let mut heads = self.ports.episodes.heads(&near).await?;
         heads.retain(|head| head.completion.is_some());
         let similar = Similar::to(&asked.task, heads);
-        let episodes = self.whole(&similar).await?;
-        let next = self.next(&course, domain, &episodes).await?;
-        let ways_out = self.ways_out(&asked, &course, &episodes).await?;
+        let ids = similar.iter().map(|similar| similar.head.id).collect();
+        let courses = self.ports.experience.courses(ids).await?;
+        let next = self.next(&course, domain, &similar, &courses).await?;
+        let ways_out = self.ways_out(&asked, &course, &courses).await?;
         let teachers: Vec<Similar> =
             similar.into_iter().filter(|similar| gated.contains(&similar.head.id)).collect();
         let mut advice = if teachers.is_empty() {
@@ -100,28 +103,21 @@ impl Memory {
         forecast(&[], &[], &fields.of(domain), now).or_else(|| forecast(&[], &[], fields, now))
     }
 
-    /// The whole of these episodes, with how much their tasks are like the one in question.
-    async fn whole(&self, similar: &[Similar]) -> Result<Vec<(f64, Episode)>, Error> {
-        let mut episodes = Vec::with_capacity(similar.len());
-        for similar in similar {
-            // What was deleted in the meantime is left out.
-            if let Some(episode) = self.ports.episodes.get(similar.head.id).await? {
-                episodes.push((similar.resemblance, episode));
-            }
-        }
-        Ok(episodes)
-    }
-
     async fn next(
         &self,
         course: &[Step],
         domain: Option<&str>,
-        episodes: &[(f64, Episode)],
+        similar: &[Similar],
+        courses: &[(EpisodeId, Vec<Step>)],
     ) -> Result<Vec<Likely>, Error> {
         let states = Course(course).states();
         let habits = self.ports.experience.choices(domain.map(str::to_owned), states).await?;
-        let similar: Vec<(f64, &[Step])> =
-            episodes.iter().map(|(resemblance, episode)| (*resemblance, episode.steps.as_slice())).collect();
+        let resemblances: HashMap<EpisodeId, f64> =
+            similar.iter().map(|similar| (similar.head.id, similar.resemblance)).collect();
+        let similar: Vec<(f64, &[Step])> = courses
+            .iter()
+            .filter_map(|(id, steps)| Some((*resemblances.get(id)?, steps.as_slice())))
+            .collect();
         Ok(next_tools(course, &habits, &similar))
     }
 
@@ -129,7 +125,7 @@ impl Memory {
         &self,
         asked: &Asked,
         course: &[Step],
-        episodes: &[(f64, Episode)],
+        courses: &[(EpisodeId, Vec<Step>)],
     ) -> Result<Vec<WayOut>, Error> {
         let troubles = Course(course).troubles(asked.error.as_deref());
         if troubles.is_empty() {
@@ -138,9 +134,8 @@ impl Memory {
         let failed = course.last().map(|step| step.call.tool.as_str());
         let known = self.ports.experience.choices(asked.scope.domain.clone(), troubles).await?;
         let way_out = |likely: Likely| {
-            let shown = episodes.iter().find_map(|(_, episode)| {
-                Some((episode.head.id, taken(&episode.steps, failed, &likely.tool)?))
-            });
+            let shown =
+                courses.iter().find_map(|(id, steps)| Some((*id, taken(steps, failed, &likely.tool)?)));
             let (evidence, action) = shown.unzip();
             WayOut { likely, action, evidence }
         };
