@@ -410,7 +410,7 @@ pub(crate) fn relearn(link: &Link) -> Result<u64, StoreError> {
                       e.id, ?1, 'queued', 0, e.completed_at
                FROM episode e
                WHERE e.completed_at IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.episode = e.id AND j.state = 'queued')
+                 AND e.id NOT IN (SELECT episode FROM job WHERE state = 'queued')
                ORDER BY e.key";
     link.execute(sql, [IMPORT_WEIGHT])?;
     link.number("SELECT count(*) FROM episode WHERE completed_at IS NOT NULL", ())
