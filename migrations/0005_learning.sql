@@ -97,10 +97,11 @@ CREATE TABLE transition (
     PRIMARY KEY (state, domain, tool)
 ) STRICT, WITHOUT ROWID;
 
--- How calls of a kind, a hash, went in an episode.
+-- How calls of a kind, a hash, went in an episode. They are deleted by their keys, which its steps give: those of an episode are
+-- nowhere together, so that a reference would be followed through all of them.
 CREATE TABLE attempt (
     key       INTEGER NOT NULL,
-    episode   INTEGER NOT NULL REFERENCES episode (key) ON DELETE CASCADE,
+    episode   INTEGER NOT NULL,
     failed    INTEGER NOT NULL,
     succeeded INTEGER NOT NULL,
     step      INTEGER NOT NULL,

@@ -229,7 +229,9 @@ pub struct Evidence {
 #[async_trait]
 pub trait PatternStore: Send + Sync {
     /// Replaces what each job's episode teaches and finishes the jobs, all in one transaction. To study an episode again
-    /// changes nothing. Returns for each job the patterns that its episode now supports.
+    /// changes nothing. What was done in it is always [`Experience::of`](crate::extract::Experience::of) its steps, so a store
+    /// may take that in once and work it out anew to take it back. Returns for each job the patterns that its episode now
+    /// supports.
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError>;
     /// What these episodes teach. `tasks` are those whose own runs are told apart, see [`family`](crate::extract::family).
     async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError>;

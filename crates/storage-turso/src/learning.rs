@@ -40,8 +40,10 @@ struct Row {
     key: i64,
     tally: Tally,
     last_seen: i64,
-    /// Whether it is found otherwise than before.
+    /// Whether it may be found otherwise than before.
     is_changed: bool,
+    /// Whether it could be found and an episode that showed it does so no more.
+    was_found: bool,
 }
 
 pub(crate) fn record(link: &Link, studied: &[Studied]) -> Result<Vec<Vec<PatternId>>, StoreError> {
@@ -214,17 +216,29 @@ impl Batch {
             let sql = "SELECT weight, credit, episodes, 1 FROM support WHERE pattern = ?1 ORDER BY family";
             let all = link.rows(sql, [pattern], |row| Columns::of(row).tally())?;
             let tally = all.iter().fold(Tally::default(), |sum, task| sum.plus(&task.clustered()));
-            let sql = "SELECT p.id, coalesce((SELECT max(l.at) FROM support s JOIN learned l ON l.family = s.family
-                                                  JOIN evidence v ON v.episode = l.episode AND v.pattern = s.pattern
-                                              WHERE s.pattern = p.key), p.last_seen)
-                       FROM pattern p WHERE p.key = ?1";
-            let named = link.row(sql, [pattern], |row| {
-                let mut columns = Columns::of(row);
-                Ok((PatternId(columns.uuid()?), columns.integer()?))
-            })?;
-            if let Some((id, last_seen)) = named {
-                self.patterns.insert(id, Row { key: pattern, tally, last_seen, is_changed: true });
-            }
+            self.reset(link, pattern, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a pattern what the evidence that is left of it says.
+    fn reset(&mut self, link: &Link, key: i64, tally: Tally) -> Result<(), StoreError> {
+        let sql = concat!(
+            "SELECT p.id, (SELECT max(l.at) FROM support s JOIN learned l ON l.family = s.family
+                               JOIN evidence v ON v.episode = l.episode AND v.pattern = s.pattern
+                           WHERE s.pattern = p.key), ",
+            is_searchable!(),
+            " FROM pattern p WHERE p.key = ?1"
+        );
+        let kept = link.row(sql, [key], |row| {
+            let mut columns = Columns::of(row);
+            let id = PatternId(columns.uuid()?);
+            let last_seen = columns.optional_time()?.unwrap_or(Timestamp::MIN).as_microsecond();
+            Ok((id, Row { key, tally, last_seen, is_changed: true, was_found: columns.integer()? != 0 }))
+        })?;
+        if let Some((id, mut row)) = kept {
+            row.was_found |= self.patterns.get(&id).is_some_and(|before| before.was_found);
+            self.patterns.insert(id, row);
         }
         Ok(())
     }
@@ -264,11 +278,12 @@ impl Batch {
         changed.sort_unstable();
         let names = json(&changed.iter().map(ToString::to_string).collect::<Vec<_>>());
         let sql = concat!(
-            "SELECT id FROM pattern WHERE id IN (SELECT value FROM json_each(?1)) AND (episodes = 0 OR ",
-            is_searchable!(),
-            ")"
+            "SELECT id FROM pattern WHERE id IN (SELECT value FROM json_each(?1)) AND ",
+            is_searchable!()
         );
-        let found_otherwise = link.rows(sql, [names], |row| Ok(PatternId(Columns::of(row).uuid()?)))?;
+        let found = link.rows(sql, [names], |row| Ok(PatternId(Columns::of(row).uuid()?)))?;
+        let lost = self.patterns.iter().filter(|(_, row)| row.was_found).map(|(id, _)| *id);
+        let found_otherwise: BTreeSet<PatternId> = found.into_iter().chain(lost).collect();
         // What answers tell of a pattern has changed in any case, if not what it is found by.
         let first = self.patterns.keys().min().copied().filter(|_| found_otherwise.is_empty());
         drop_unsupported(link, &self.patterns)?;
@@ -288,6 +303,7 @@ fn read(link: &Link, id: PatternId) -> Result<Option<Row>, StoreError> {
             tally: columns.tally()?,
             last_seen: columns.integer()?,
             is_changed: false,
+            was_found: false,
         })
     })
 }
@@ -305,7 +321,8 @@ fn create(link: &Link, id: PatternId, body: &PatternBody, domain: &str) -> Resul
         sql,
         params![name, body.kind(), domain, body.signature(), never, said.weight, said.credit, said.episodes],
     )?;
-    Ok(Row { key: link.last_key(), tally: Tally::default(), last_seen: never, is_changed: true })
+    let key = link.last_key();
+    Ok(Row { key, tally: Tally::default(), last_seen: never, is_changed: true, was_found: false })
 }
 
 fn write_support(link: &Link, pattern: i64, family: i64, tally: &Tally) -> Result<(), StoreError> {
@@ -393,7 +410,7 @@ pub(crate) fn relearn(link: &Link) -> Result<u64, StoreError> {
                       e.id, ?1, 'queued', 0, e.completed_at
                FROM episode e
                WHERE e.completed_at IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.episode = e.id AND j.state = 'queued')
+                 AND e.id NOT IN (SELECT episode FROM job WHERE state = 'queued')
                ORDER BY e.key";
     link.execute(sql, [IMPORT_WEIGHT])?;
     link.number("SELECT count(*) FROM episode WHERE completed_at IS NOT NULL", ())

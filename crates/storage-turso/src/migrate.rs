@@ -64,9 +64,11 @@ mod tests {
 
     use jiff::Timestamp;
     use memory_core::episode::{Basis, Outcome};
-    use memory_core::id::EpisodeId;
-    use memory_core::port::{ChangeLog, EpisodeStore, StoreHealth, VectorStore};
-    use memory_core::retrieve::Kind;
+    use memory_core::id::{EpisodeId, PatternId};
+    use memory_core::port::{
+        ChangeLog, EpisodeStore, JobStore, Listing, PatternStore, StoreHealth, VectorStore,
+    };
+    use memory_core::retrieve::{Found, Kind};
     use memory_core::search::{Corpus, Entry, Standing};
 
     use super::*;
@@ -125,9 +127,9 @@ mod tests {
         version_1(&path);
         let store = TursoStore::open(&path).await.unwrap();
         assert_eq!(store.check().await, Ok(vec![]));
-        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 4);
-        assert_eq!(store.standing().await, Ok(Standing { seq: 2, space: None }));
-        assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 2);
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 5);
+        assert_eq!(store.standing().await, Ok(Standing { seq: 4, space: None }));
+        assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 4);
         assert_eq!(store.spaces().await, Ok(vec![]));
         let id = EpisodeId(EPISODE.parse().unwrap());
         let completion = store.heads(&[id]).await.unwrap().remove(0).completion.unwrap();
@@ -136,16 +138,69 @@ mod tests {
         assert_eq!(completion.reflection.text(), "Path: hammer.");
         let entries = store.page(None, 100, None).await.unwrap();
         let kinds: Vec<Kind> = entries.iter().map(|entry| kind_and_id(entry.found).0).collect();
-        let [episode, pattern, notes @ ..] = entries.as_slice() else { panic!("{entries:?}") };
-        assert_eq!(kinds, [&[Kind::Episode, Kind::Pattern][..], &[Kind::Note; 4]].concat());
+        let [episode, notes @ ..] = entries.as_slice() else { panic!("{entries:?}") };
+        assert_eq!(kinds, [&[Kind::Episode][..], &[Kind::Note; 4]].concat());
         assert_eq!((episode.at, episode.outcome), (second(5), Some(Outcome::Success)));
         assert!(
             ["login", "hing", "hammer", "nail", "web"].iter().all(|word| has(episode, word)),
             "{episode:?}"
         );
-        assert!(!has(episode, "unseen") && has(pattern, "glue"), "{pattern:?}");
+        assert!(!has(episode, "unseen"), "{episode:?}");
         let retired: Vec<Option<Timestamp>> = notes.iter().map(|note| note.retired).collect();
         // The last one was superseded by an older note that was said again, nobody knows when.
         assert_eq!(retired, [Some(second(3)), None, None, Some(second(4))]);
+    }
+
+    /// A database as version 4 leaves it: beside what the first one stored an embedded pattern, and four more episodes, of which
+    /// one is open, one waits to be studied, one is studied by a process that is gone, and one was given up.
+    fn version_4(path: &Path) {
+        version_1(path);
+        let link = Link::open(&path.to_string_lossy(), true).unwrap();
+        for migration in &MIGRATIONS[1..4] {
+            link.batch(migration).unwrap();
+        }
+        let content = format!(
+            "UPDATE episode SET completed_at = NULL, outcome = NULL;
+             INSERT INTO episode (id, task, tags, context, started_at, revision, step_count, completed_at, summary,
+                 artifacts, reward, reflection, basis, disputed)
+             SELECT replace('{EPISODE}', 'e1', 'e' || value), 'a task', '[]', '{{}}', 5000000, 2, 0, 6000000, NULL, '[]',
+                 reward, reflection, 'claim', 0
+             FROM json_each('[2, 3, 4, 5]'), episode WHERE episode.key = 1;
+             INSERT INTO job (id, episode, weight, state, attempt, due_at)
+             SELECT replace('{EPISODE}', 'e1', 'f' || value), replace('{EPISODE}', 'e1', 'e' || value), 0.5,
+                 CASE value WHEN 2 THEN 'queued' WHEN 3 THEN 'running' ELSE 'dead' END, 1, 6000000
+             FROM json_each('[2, 3, 4]');
+             INSERT INTO space (key, name, dimensions, state) VALUES (1, 'tiny', 2, 'serving');
+             INSERT INTO embedding (space, kind, id, vectors) VALUES (1, 'pattern', '{PATTERN}', x'00');
+             PRAGMA user_version = 4"
+        );
+        link.batch(&content).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_earlier_versions_learned_is_learned_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memory.db");
+        version_4(&path);
+        let before = TursoStore::open(&path).await.unwrap();
+        // Only once, however often it is opened.
+        let store = TursoStore::open(&path).await.unwrap();
+        assert_eq!(store.check().await, Ok(vec![]));
+        assert_eq!(store.list(Listing { max: 10, ..Listing::default() }).await, Ok(vec![]));
+        let changes = before.changes_after(2, 10).await.unwrap().unwrap();
+        let changed: Vec<Found> = changes.into_iter().map(|change| change.found).collect();
+        let gone = [PATTERN, SEEN_ONCE].map(|id| Found::Pattern(PatternId(id.parse().unwrap())));
+        assert_eq!(changed, gone);
+        assert_eq!(store.entries(gone.to_vec(), None).await, Ok(vec![]));
+        let vectors = store.pool.read(|link| link.number("SELECT count(*) FROM embedding", ())).await;
+        assert_eq!(vectors, Ok(0));
+        let jobs = JobStore::counts(&store).await.unwrap();
+        assert_eq!((jobs.queued, jobs.running, jobs.dead), (4, 1, 1));
+        let jobs = store.claim(100, second(7), second(60)).await.unwrap();
+        let mut studied: Vec<String> = jobs.iter().map(|job| job.episode_id.to_string()).collect();
+        studied.sort();
+        // The one that somebody else had in hand is due twice.
+        let expected = ["e2", "e3", "e3", "e4", "e5"].map(|name| EPISODE.replace("e1", name));
+        assert_eq!(studied, expected, "each that is completed");
     }
 }

@@ -117,7 +117,7 @@ macro_rules! contract {
                 neither_order_nor_repetition_changes_what_is_learned
             }
             experience {
-                what_followed_a_state_is_counted_over_the_domains_asked_for
+                what_followed_a_state_is_counted_within_its_domain
                 what_an_episode_did_counts_once
                 attempts_are_told_the_newest_first
                 attempts_are_told_within_their_scope
@@ -268,15 +268,22 @@ async fn record(stores: &Stores, source: &TestSource, job: Job, findings: Vec<Fi
     study(stores, job, teaching(source, task, findings)).await
 }
 
-/// Records what an episode teaches.
+/// Records what an episode teaches; what was done in it is read off its steps.
 async fn study(stores: &Stores, job: Job, teaching: Teaching) -> Vec<PatternId> {
-    let studied = Studied { job, teaching: Some(teaching) };
+    let studied = taught(stores, job, teaching).await;
     let mut recorded = stores.patterns.record(vec![studied]).await.expect("the findings are stored");
     assert_eq!(recorded.len(), 1, "one answer for one episode");
     recorded.remove(0)
 }
 
-/// What a run of a task teaches that happened now and can be relied on in full.
+/// What an episode teaches, with what was done in it: whatever it is found to show, its steps are what they are.
+async fn taught(stores: &Stores, job: Job, teaching: Teaching) -> Studied {
+    let episode = stores.episodes.get(job.episode_id).await.expect("a read").expect("the episode");
+    let experience = Experience::of(&episode.steps);
+    Studied { job, teaching: Some(Teaching { experience, ..teaching }) }
+}
+
+/// What a run of a task teaches, beside what was done in it, that happened now and can be relied on in full.
 fn teaching(source: &TestSource, task: u64, findings: Vec<Finding>) -> Teaching {
     Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience: Experience::default() }
 }

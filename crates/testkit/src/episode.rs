@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use memory_core::episode::{Brief, Episode, EpisodeHead, NewStep, Outcome, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::{LIVE_WEIGHT, NewJob};
@@ -29,6 +30,17 @@ fn step(tool: &str, result: StepResult) -> NewStep {
         result,
         duration_ms: None,
     }
+}
+
+/// The same step, called with these arguments.
+pub fn called(args: &str, step: NewStep) -> NewStep {
+    NewStep { args: Some(args.into()), ..step }
+}
+
+/// These steps as an episode holds them that begins with them.
+pub fn numbered(steps: Vec<NewStep>) -> Vec<Step> {
+    let at = Timestamp::UNIX_EPOCH;
+    steps.into_iter().zip(1..).map(|(call, number)| Step { number, at, call }).collect()
 }
 
 /// A step with all its fields filled, told from others by `number`.

@@ -128,8 +128,8 @@ impl PatternStore for FailingStore {
 
 #[async_trait]
 impl ExperienceStore for FailingStore {
-    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
-        self.pass(self.inner.experience.choices(domains, states)).await
+    async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+        self.pass(self.inner.experience.choices(domain, states)).await
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {

@@ -290,6 +290,7 @@ pub async fn every_change_of_an_entry_is_logged(stores: Stores) {
     record(&stores, &source, again(&source, first), vec![sequence(&["weld", "bend"], 1.0)]).await;
     follower.follow(&stores, "another study").await;
     record(&stores, &source, again(&source, late), vec![]).await;
+    follower.follow(&stores, "a sequence that one episode shows").await;
     record(&stores, &source, again(&source, id), vec![]).await;
     record(&stores, &source, again(&source, one.episode), vec![]).await;
     follower.follow(&stores, "patterns without evidence").await;

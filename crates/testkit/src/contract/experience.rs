@@ -1,32 +1,30 @@
 //! What was done in all episodes.
 
-use memory_core::episode::{Outcome, Scope};
-use memory_core::extract::{Attempt, Experience, Teaching, Transition};
+use memory_core::episode::{NewStep, Outcome, Scope};
+use memory_core::extract::{Attempt, Course, Teaching, attempt_keys};
 use memory_core::id::EpisodeId;
 use memory_core::memory::NewEpisode;
-use memory_core::port::{Attempted, Choices};
+use memory_core::port::{Attempted, Choices, Source};
 
-use super::{add, another_job, claim_one, later, study, teaching};
-use crate::episode::{finished, in_domain};
+use super::{add, another_job, claim_one, later, study, taught, teaching};
+use crate::episode::{called, failed, finished, in_domain, numbered, ok};
 use crate::{Stores, TestSource};
 
-fn done() -> NewEpisode {
-    finished("x", Outcome::Success, vec![])
+fn done(steps: Vec<NewStep>) -> NewEpisode {
+    finished("x", Outcome::Success, steps)
 }
 
-fn followed(state: &str, tool: &str, times: u32) -> Transition {
-    Transition { state: state.into(), tool: tool.into(), times }
+/// The key of this very call, whatever came of it.
+fn key_of(step: &NewStep) -> u64 {
+    attempt_keys(step).expect("a call whose arguments are known").0
 }
 
-fn attempt(key: u64, failed: u32, succeeded: u32) -> Attempt {
-    Attempt { key, failed, succeeded, step: 3 }
+/// What a run of a task that nobody else ran teaches beside its experience.
+fn nothing_else(source: &TestSource) -> Teaching {
+    teaching(source, u64::MAX, vec![])
 }
 
-fn did(source: &TestSource, transitions: Vec<Transition>, attempts: Vec<Attempt>) -> Teaching {
-    Teaching { experience: Experience { transitions, attempts }, ..teaching(source, u64::MAX, vec![]) }
-}
-
-/// Stores a finished episode in which this was done.
+/// Stores a finished episode and records what was done in it.
 async fn learn(stores: &Stores, source: &TestSource, new: NewEpisode, teaching: Teaching) -> EpisodeId {
     let id = add(stores, source, new).await;
     let job = claim_one(stores, source).await;
@@ -35,80 +33,122 @@ async fn learn(stores: &Stores, source: &TestSource, new: NewEpisode, teaching: 
 }
 
 /// What followed these states, as one line each.
-async fn choices(stores: &Stores, domains: &[&str], states: &[&str]) -> Vec<String> {
-    let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let told = stores.experience.choices(texts(domains), texts(states)).await.expect("choices");
-    let line = |Choices { state, tools }: Choices| {
+async fn choices(stores: &Stores, domain: Option<&str>, states: &[String]) -> Vec<String> {
+    let told = stores.experience.choices(domain.map(str::to_owned), states.to_vec()).await.expect("choices");
+    assert_eq!(
+        told.iter().map(|choices| &choices.state).collect::<Vec<_>>(),
+        states.iter().collect::<Vec<_>>()
+    );
+    let line = |Choices { tools, .. }: Choices| {
         let tools: Vec<String> = tools.into_iter().map(|(tool, times)| format!("{tool} {times}")).collect();
-        format!("{state}: {}", tools.join(", "))
+        tools.join(", ")
     };
     told.into_iter().map(line).collect()
+}
+
+/// The tools that were used in a domain and how often: what followed the state that is every one's.
+async fn used(stores: &Stores, domain: Option<&str>) -> String {
+    let widest = Course(&[]).states().remove(0);
+    choices(stores, domain, &[widest]).await.remove(0)
 }
 
 async fn attempts(stores: &Stores, keys: &[u64], scope: Scope, max: usize) -> Vec<Attempted> {
     stores.experience.attempts(keys.to_vec(), scope, max).await.expect("attempts")
 }
 
-/// A domain is asked for by its own name: what lies below it is asked for too where it is wanted.
-pub async fn what_followed_a_state_is_counted_over_the_domains_asked_for(stores: Stores) {
+/// A domain includes those below it and no others; where none is asked for, all count.
+pub async fn what_followed_a_state_is_counted_within_its_domain(stores: Stores) {
     let source = TestSource::default();
-    let separated = "next\u{1f}it's \"日本\"!\u{1f}^";
-    for (new, transitions) in [
-        (in_domain("a", done()), vec![followed("s", "x", 1), followed("s", "y", 2)]),
-        (in_domain("a", done()), vec![followed("s", "x", 3), followed(separated, "z", 1)]),
-        (in_domain("a.b", done()), vec![followed("s", "b", 2), followed("s", "a", 2), followed("s", "y", 2)]),
-        (done(), vec![followed("s", "nowhere", 7)]),
+    let odd = failed("it's \"日本\"!", "no way");
+    for (domain, steps) in [
+        (Some("a"), vec![ok("x"), ok("y"), ok("y")]),
+        (Some("a"), vec![ok("x"), ok("x"), ok("x"), odd.clone(), ok("z")]),
+        (Some("a.b"), vec![ok("b"), ok("b"), ok("a"), ok("a"), ok("y"), ok("y")]),
+        (Some("ab"), vec![ok("other")]),
+        (Some("a_b"), vec![ok("other")]),
+        (None, vec![ok("nowhere"); 7]),
     ] {
-        learn(&stores, &source, new, did(&source, transitions, vec![])).await;
+        let new = domain.map_or_else(|| done(steps.clone()), |domain| in_domain(domain, done(steps.clone())));
+        learn(&stores, &source, new, nothing_else(&source)).await;
     }
-    let of = async |domains| choices(&stores, domains, &["unseen", "s", separated]).await;
-    let last = format!("{separated}: z 1");
-    assert_eq!(of(&["a"]).await, ["unseen: ", "s: x 4, y 2", &last]);
-    assert_eq!(of(&["a", "a.b"]).await, ["unseen: ", "s: x 4, y 4, a 2, b 2", &last]);
-    assert_eq!(of(&[""]).await[1], "s: nowhere 7");
-    assert_eq!(of(&["", "a.b", "unknown"]).await[1], "s: nowhere 7, a 2, b 2, y 2");
-    assert_eq!(of(&[]).await[1], "s: ");
-    assert_eq!(choices(&stores, &["a"], &[]).await, Vec::<String>::new());
+    let taken = numbered(vec![ok("x"), odd]);
+    let states = [
+        Course(&taken[..1]).states().remove(1),
+        "unseen".to_owned(),
+        Course(&taken).states().remove(2),
+        // The failure, its kind and the tool before it.
+        Course(&taken).troubles(None).remove(4),
+    ];
+    let after_x = "x 2, it's \"日本\"! 1, y 1";
+    assert_eq!(choices(&stores, Some("a"), &states).await, [after_x, "", "z 1", "z 1"]);
+    assert_eq!(choices(&stores, Some("ab"), &states).await, [""; 4]);
+    assert_eq!(used(&stores, Some("a")).await, "x 4, y 4, a 2, b 2, it's \"日本\"! 1, z 1");
+    assert_eq!(used(&stores, Some("a.b")).await, "a 2, b 2, y 2");
+    assert_eq!(used(&stores, Some("ab")).await, "other 1");
+    assert_eq!(used(&stores, Some("b")).await, "");
+    let everything = "nowhere 7, x 4, y 4, a 2, b 2, other 2, it's \"日本\"! 1, z 1";
+    assert_eq!(used(&stores, None).await, everything);
+    assert_eq!(choices(&stores, Some("a"), &[]).await, Vec::<String>::new());
 }
 
 /// However often an episode is studied, it was done once; a deleted one was never done.
 pub async fn what_an_episode_did_counts_once(stores: Stores) {
     let source = TestSource::default();
-    let first = || did(&source, vec![followed("s", "x", 2)], vec![attempt(7, 1, 0)]);
-    let id = learn(&stores, &source, done(), first()).await;
-    learn(&stores, &source, done(), did(&source, vec![followed("s", "y", 1)], vec![attempt(7, 0, 1)])).await;
-    study(&stores, another_job(&source, id), first()).await;
-    assert_eq!(choices(&stores, &[""], &["s"]).await, ["s: x 2, y 1"]);
-    assert_eq!(attempts(&stores, &[7], Scope::default(), 10).await.len(), 2);
-    let revised = did(&source, vec![followed("s", "z", 1)], vec![attempt(8, 1, 0)]);
-    study(&stores, another_job(&source, id), revised).await;
-    assert_eq!(choices(&stores, &[""], &["s"]).await, ["s: y 1, z 1"]);
-    assert_eq!(attempts(&stores, &[7], Scope::default(), 10).await.len(), 1);
+    let (broken, fixed) = (failed("x", "no"), ok("y"));
+    let [broken, fixed] = [broken, fixed].map(|step| called("make all", step));
+    let key = key_of(&broken);
+    assert_ne!(key, key_of(&fixed));
+    let id = learn(&stores, &source, done(vec![broken.clone(), broken.clone()]), nothing_else(&source)).await;
+    let other = learn(&stores, &source, done(vec![fixed, broken]), nothing_else(&source)).await;
+    source.set(later(&source, 60));
+    let again = Teaching { family: 9, ..nothing_else(&source) };
+    study(&stores, another_job(&source, id), again.clone()).await;
+    let mut twice = Vec::new();
+    for _ in 0..2 {
+        twice.push(taught(&stores, another_job(&source, id), again.clone()).await);
+    }
+    stores.patterns.record(twice).await.expect("recorded");
+    assert_eq!(used(&stores, None).await, "x 3, y 1");
+    let told = attempts(&stores, &[key], Scope::default(), 10).await;
+    assert_eq!(told.iter().map(|told| told.episode).collect::<Vec<_>>(), [id, other]);
+    assert_eq!((told[0].family, told[0].at), (9, source.now()), "as it was studied last");
+    assert_eq!(told[0].attempt, Attempt { key, failed: 2, succeeded: 0, step: 1 });
     stores.episodes.delete(id).await.expect("deleted");
-    assert_eq!(choices(&stores, &[""], &["s"]).await, ["s: y 1"]);
-    assert_eq!(attempts(&stores, &[8], Scope::default(), 10).await, []);
+    assert_eq!(used(&stores, None).await, "x 1, y 1");
+    let told = attempts(&stores, &[key], Scope::default(), 10).await;
+    assert_eq!(told.iter().map(|told| told.episode).collect::<Vec<_>>(), [other]);
     stores.patterns.relearn().await.expect("forgotten");
-    assert_eq!(choices(&stores, &[""], &["s"]).await, ["s: "]);
-    assert_eq!(attempts(&stores, &[7, 8], Scope::default(), 10).await, []);
+    assert_eq!(used(&stores, None).await, "");
+    assert_eq!(attempts(&stores, &[key], Scope::default(), 10).await, []);
 }
 
 /// Attempts come back whole, those that happened last first, whenever they were recorded.
 pub async fn attempts_are_told_the_newest_first(stores: Stores) {
     let source = TestSource::default();
-    let key = u64::MAX - 1;
+    // A key that is no signed number.
+    let high =
+        (0..).map(|n| format!("make high{n}")).find(|args| key_of(&called(args, ok("bash"))) > 1 << 63);
+    let [high, make, test] =
+        [high.expect("one of many").as_str(), "make all", "cargo test"].map(str::to_owned);
+    let [key, of_make, of_test] = [&high, &make, &test].map(|args| key_of(&called(args, ok("bash"))));
     let mut expected = Vec::new();
-    for (seconds, attempt) in
-        [(20, attempt(key, 1, 0)), (40, attempt(0, 0, 2)), (10, attempt(key, 2, 1)), (30, attempt(5, 1, 0))]
-    {
-        let at = later(&source, seconds);
-        let teaching = Teaching { at, family: key, ..did(&source, vec![], vec![attempt]) };
-        let episode = learn(&stores, &source, done(), teaching).await;
-        expected.push(Attempted { episode, family: key, at, attempt });
+    for (seconds, args, errors, expected_attempt) in [
+        (20, &high, &[true][..], Attempt { key, failed: 1, succeeded: 0, step: 2 }),
+        (40, &make, &[false, false], Attempt { key: of_make, failed: 0, succeeded: 2, step: 2 }),
+        (10, &high, &[false, true, true], Attempt { key, failed: 2, succeeded: 1, step: 3 }),
+        (30, &test, &[true, false], Attempt { key: of_test, failed: 1, succeeded: 1, step: 2 }),
+    ] {
+        let (at, family) = (later(&source, seconds), u64::MAX - 1);
+        let calls = errors.iter().map(|fails| if *fails { failed("bash", "no") } else { ok("bash") });
+        let steps = [ok("look")].into_iter().chain(calls.map(|step| called(args, step))).collect();
+        let teaching = Teaching { at, family, ..nothing_else(&source) };
+        let episode = learn(&stores, &source, done(steps), teaching).await;
+        expected.push(Attempted { episode, family, at, attempt: expected_attempt });
     }
     expected.sort_by_key(|attempted| std::cmp::Reverse(attempted.at));
     let everywhere = Scope::default;
-    assert_eq!(attempts(&stores, &[key, 5, 0], everywhere(), 10).await, expected);
-    assert_eq!(attempts(&stores, &[key, 5, 0], everywhere(), 2).await, expected[..2]);
+    assert_eq!(attempts(&stores, &[key, of_test, of_make], everywhere(), 10).await, expected);
+    assert_eq!(attempts(&stores, &[key, of_test, of_make], everywhere(), 2).await, expected[..2]);
     assert_eq!(attempts(&stores, &[key, 1], everywhere(), 10).await, expected[2..]);
     assert_eq!(attempts(&stores, &[], everywhere(), 10).await, []);
     assert_eq!(attempts(&stores, &[1], everywhere(), 10).await, []);
@@ -128,11 +168,12 @@ pub async fn attempts_are_told_within_their_scope(stores: Stores) {
         scope(None, Some("p")),
         scope(Some("a_b"), None),
     ];
+    let call = called("make all", failed("bash", "no"));
     let mut ids = Vec::new();
     for place in &places {
-        let mut new = done();
+        let mut new = done(vec![call.clone()]);
         new.brief.scope = place.clone();
-        ids.push(learn(&stores, &source, new, did(&source, vec![], vec![attempt(1, 1, 0)])).await);
+        ids.push(learn(&stores, &source, new, nothing_else(&source)).await);
     }
     for (asked, expected) in [
         (scope(None, None), &[0, 1, 2, 3, 4][..]),
@@ -143,7 +184,7 @@ pub async fn attempts_are_told_within_their_scope(stores: Stores) {
         (scope(Some("a"), Some("p")), &[0]),
         (scope(Some("b"), Some("p")), &[]),
     ] {
-        let told = attempts(&stores, &[1], asked.clone(), 10).await;
+        let told = attempts(&stores, &[key_of(&call)], asked.clone(), 10).await;
         let mut told: Vec<EpisodeId> = told.iter().map(|attempted| attempted.episode).collect();
         told.sort();
         let expected: Vec<EpisodeId> = expected.iter().map(|place: &usize| ids[*place]).collect();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use memory_core::episode::Outcome;
-use memory_core::extract::{Attempt, Experience, Finding, Teaching, Transition};
+use memory_core::episode::{NewStep, Outcome, Scope};
+use memory_core::extract::{Course, Experience, Finding, Teaching, attempt_keys};
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{JobCounts, Retry};
 use memory_core::memory::{NewEnding, NewEpisode};
@@ -15,9 +15,9 @@ use memory_core::retrieve::{Found, Lesson, Lessons};
 
 use super::{
     add, another_job, assert_tally, claim, claim_one, found, is_near, item, later, learn, pattern, record,
-    recovery, sequence, study, teaching, worth,
+    recovery, sequence, study, taught, teaching, worth,
 };
-use crate::episode::{finished, in_domain, named, ok, open};
+use crate::episode::{called, failed, finished, in_domain, named, numbered, ok, open};
 use crate::{Stores, TestSource};
 
 fn success() -> NewEpisode {
@@ -136,7 +136,7 @@ pub async fn recording_again_replaces_the_evidence(stores: Stores) {
     let findings = vec![sequence(&["a", "b"], 1.0), sequence(&["b", "c"], 1.0)];
     let first = PatternId::of(None, &findings[0].body);
     let (id, both) = learn(&stores, &source, success(), findings.clone()).await;
-    let again = record(&stores, &source, another_job(&source, id), findings).await;
+    let again = record(&stores, &source, another_job(&source, id), findings.clone()).await;
     assert_eq!(BTreeSet::from_iter(&again), BTreeSet::from_iter(&both));
     assert_tally(&tally(&stores, first).await, &worth(&[1.0], source.now()));
     let revised = quoting(sequence(&["a", "b"], 0.0), "seen anew");
@@ -148,6 +148,9 @@ pub async fn recording_again_replaces_the_evidence(stores: Stores) {
     assert_eq!(lessons.len(), 1);
     assert_eq!(lessons[0].detail.as_deref(), Some("seen anew"));
     assert_tally(&lessons[0].own, &worth(&[0.0], source.now()));
+    let earlier = Teaching { at: later(&source, -3_600), ..teaching(&source, 99, findings) };
+    study(&stores, another_job(&source, id), earlier.clone()).await;
+    assert_eq!(pattern(&stores, first).await.expect("the pattern").last_seen, earlier.at);
 }
 
 /// A pattern lives as long as an episode shows it.
@@ -252,11 +255,12 @@ pub async fn recording_finishes_the_jobs(stores: Stores) {
     }
     let jobs = claim(&stores, &source).await;
     let errors = [&["one", "both"][..], &[], &["both"]];
-    let studied = jobs.iter().zip(errors).map(|(job, errors)| {
+    let mut studied = Vec::new();
+    for (job, errors) in jobs.iter().zip(errors) {
         let findings = errors.iter().map(|error| recovery(error)).collect();
-        Studied { job: *job, teaching: Some(teaching(&source, 1, findings)) }
-    });
-    let recorded = stores.patterns.record(studied.collect()).await.expect("recorded");
+        studied.push(taught(&stores, *job, teaching(&source, 1, findings)).await);
+    }
+    let recorded = stores.patterns.record(studied).await.expect("recorded");
     let expected = errors.map(|errors| {
         errors.iter().map(|error| PatternId::of(None, &recovery(error).body)).collect::<BTreeSet<_>>()
     });
@@ -273,22 +277,21 @@ pub async fn recording_for_an_unknown_episode_finishes_the_job(stores: Stores) {
     let mut done = vec![another_job(&source, EpisodeId(source.id()))];
     let deleted = add(&stores, &source, success()).await;
     done.push(claim_one(&stores, &source).await);
+    let steps = stores.episodes.get(deleted).await.expect("a read").expect("the episode").steps;
     stores.episodes.delete(deleted).await.expect("deleted");
     for job in done {
         let gone = Studied { job, teaching: None };
         assert_eq!(stores.patterns.record(vec![gone]).await, Ok(vec![vec![]]));
-        let experience = Experience {
-            transitions: vec![Transition { state: "s".into(), tool: "t".into(), times: 1 }],
-            attempts: vec![],
-        };
+        let experience = Experience::of(&steps);
         let findings = vec![sequence(&["a", "b"], 1.0), base(Measure::Outcome, 1.0)];
         let late = Teaching { experience, ..teaching(&source, 1, findings) };
-        assert_eq!(study(&stores, job, late).await, []);
+        let late = Studied { job, teaching: Some(late) };
+        assert_eq!(stores.patterns.record(vec![late]).await, Ok(vec![vec![]]));
     }
     assert_eq!(stores.health.counts().await.expect("counts").patterns, 0);
     assert_eq!(stores.patterns.fields().await, Ok(Fields::default()));
-    let choices = stores.experience.choices(vec!["".into()], vec!["s".into()]).await.expect("choices");
-    assert_eq!(choices[0].tools, []);
+    let choices = stores.experience.choices(None, Course(&[]).states()).await.expect("choices");
+    assert!(choices.iter().all(|choices| choices.tools.is_empty()), "{choices:?}");
     assert_eq!(stores.jobs.counts().await, Ok(JobCounts::default()));
 }
 
@@ -419,6 +422,9 @@ pub async fn patterns_that_differ_are_taken_for_what_they_show(stores: Stores) {
     }
     let usual = fields.prior(Some("a"), Measure::Outcome);
     assert!(!is_near(usual.strength, strength(usual.mean, &[])), "the case tells something");
+    // Nobody wants to be told of it, which makes it no less of what was seen.
+    stores.feedback.delete_pattern(known[0].id, source.now()).await.expect("deleted");
+    assert_eq!(stores.patterns.fields().await, Ok(fields));
 }
 
 /// Those that more episodes show come first, and pages of whatever size give each once.
@@ -494,8 +500,8 @@ pub async fn evidence_is_told_the_newest_first(stores: Stores) {
     assert_eq!(stores.patterns.evidence(PatternId(source.id()), 10).await, Ok(vec![]));
 }
 
-/// Everything that was derived is gone until it is derived again, from every completed episode: also from one that waits, and
-/// from one that was given up.
+/// Everything that was derived is gone until it is derived again, from every completed episode: also from one that waits, from
+/// one that was given up, and from one that is being studied, maybe by another version of the program.
 pub async fn what_is_learned_anew_is_forgotten_first(stores: Stores) {
     let source = TestSource::default();
     let findings = || vec![recovery("no route"), base(Measure::Outcome, 1.0)];
@@ -504,12 +510,14 @@ pub async fn what_is_learned_anew_is_forgotten_first(stores: Stores) {
     let hopeless = add(&stores, &source, success()).await;
     let job = claim_one(&stores, &source).await;
     stores.jobs.fail(job, "hopeless".into(), Retry::Never).await.expect("noted");
+    let held = add(&stores, &source, success()).await;
+    claim_one(&stores, &source).await;
     let no_outcome = NewEpisode { ending: Some(NewEnding::default()), ..open("imported") };
     let waiting = add(&stores, &source, no_outcome).await;
     add(&stores, &source, open("still open")).await;
     let before = stores.changes.change_seq().await.expect("a read");
 
-    assert_eq!(stores.patterns.relearn().await, Ok(3));
+    assert_eq!(stores.patterns.relearn().await, Ok(4));
     assert!(stores.changes.change_seq().await.expect("a read") > before, "it is a change");
     assert_eq!(pattern(&stores, known).await, None);
     assert_eq!(list(&stores, None, None).await, []);
@@ -522,7 +530,7 @@ pub async fn what_is_learned_anew_is_forgotten_first(stores: Stores) {
     let jobs = claim(&stores, &source).await;
     let mut queued: Vec<EpisodeId> = jobs.iter().map(|job| job.episode_id).collect();
     queued.sort();
-    assert_eq!(queued, [learned, hopeless, waiting], "each once");
+    assert_eq!(queued, [learned, hopeless, held, waiting], "each once");
     for job in jobs {
         record(&stores, &source, job, findings()).await;
     }
@@ -549,15 +557,19 @@ impl Dice {
         if self.below(2) == 0 {
             findings.push(Finding { credit: self.credit(), ..recovery("no route") });
         }
-        let transition = |n| Transition { state: "s".into(), tool: format!("t{n}"), times: 1 };
-        let attempt = |key| Attempt { key, failed: 1, succeeded: 2, step: 1 };
-        let experience = Experience {
-            transitions: vec![transition(self.below(3))],
-            attempts: vec![attempt(self.below(3))],
-        };
         let at = later(source, self.below(1_000) as i64 * 86_400);
         let reliance = [0.4, 0.8, 1.0][self.below(3) as usize];
-        Teaching { at, reliance, experience, ..teaching(source, self.below(3), findings) }
+        Teaching { at, reliance, ..teaching(source, self.below(3), findings) }
+    }
+
+    fn steps(&mut self) -> Vec<NewStep> {
+        let count = 1 + self.below(4);
+        let calls = (0..count).map(|_| {
+            let tool = format!("t{}", self.below(2));
+            let step = if self.below(3) == 0 { failed(&tool, "no") } else { ok(&tool) };
+            called(["one", "two", "three"][self.below(3) as usize], step)
+        });
+        calls.collect()
     }
 
     fn credit(&mut self) -> f64 {
@@ -573,9 +585,11 @@ pub async fn neither_order_nor_repetition_changes_what_is_learned(stores: Stores
         let mut dice = Dice(round);
         let (wild, tame) = (format!("wild{round}"), format!("tame{round}"));
         let taught: Vec<Teaching> = (0..8).map(|_| dice.teaching(&source)).collect();
+        let done: Vec<NewEpisode> =
+            (0..8).map(|_| finished("a task", Outcome::Success, dice.steps())).collect();
         let mut ids = Vec::new();
-        for _ in &taught {
-            ids.push(add(&stores, &source, in_domain(&wild, success())).await);
+        for new in &done {
+            ids.push(add(&stores, &source, in_domain(&wild, new.clone())).await);
         }
         claim(&stores, &source).await;
         let mut order: Vec<usize> = (0..8).chain((0..4).map(|_| dice.below(8) as usize)).collect();
@@ -593,7 +607,7 @@ pub async fn neither_order_nor_repetition_changes_what_is_learned(stores: Stores
             if place % 4 == 1 {
                 stores.episodes.delete(ids[place]).await.expect("deleted");
             } else {
-                let id = add(&stores, &source, in_domain(&tame, success())).await;
+                let id = add(&stores, &source, in_domain(&tame, done[place].clone())).await;
                 study(&stores, another_job(&source, id), taught[place].clone()).await;
             }
         }
@@ -621,16 +635,29 @@ async fn assert_alike(stores: &Stores, one: &str, other: &str) {
     assert_eq!((of(one).len(), of(other).len()), (1, 1));
     assert_tally(&of(one)[0].0, &of(other)[0].0);
     assert!(is_near(of(one)[0].1, of(other)[0].1), "{:?} {:?}", of(one), of(other));
+    let made = numbered(vec![failed("t0", "no"), ok("t1")]);
+    let mut states = Course(&made).states();
+    states.extend(Course(&made[..1]).states());
+    states.extend(Course(&made[..1]).troubles(None));
     let choices = async |domain: &str| {
-        stores.experience.choices(vec![domain.into()], vec!["s".into()]).await.expect("choices")
+        stores.experience.choices(Some(domain.into()), states.clone()).await.expect("choices")
     };
     assert_eq!(choices(one).await, choices(other).await);
+    let calls =
+        ["t0", "t1"].into_iter().flat_map(|tool| ["one", "two", "three"].map(|args| called(args, ok(tool))));
+    let keys: Vec<u64> =
+        calls.filter_map(|call| attempt_keys(&call)).flat_map(|(exact, shape)| [exact, shape]).collect();
     let attempts = async |domain: &str| {
-        let scope = memory_core::episode::Scope { domain: Some(domain.into()), project: None };
-        let told = stores.experience.attempts(vec![0, 1, 2], scope, 100).await.expect("attempts");
-        let mut told: Vec<_> = told.into_iter().map(|a| (a.at, a.family, a.attempt.key)).collect();
+        let scope = Scope { domain: Some(domain.into()), project: None };
+        let told = stores.experience.attempts(keys.clone(), scope, 1_000).await.expect("attempts");
+        let mut told: Vec<_> = told
+            .into_iter()
+            .map(|told| (told.at, told.family, told.attempt.key, told.attempt.failed, told.attempt.succeeded))
+            .collect();
         told.sort();
         told
     };
-    assert_eq!(attempts(one).await, attempts(other).await);
+    let (first, second) = (attempts(one).await, attempts(other).await);
+    assert!(!first.is_empty());
+    assert_eq!(first, second);
 }

@@ -10,9 +10,8 @@ use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
 use super::{InMemoryStore, State, is_within};
 
 impl State {
-    fn choices(&self, domains: &[String], state: String) -> Choices {
-        let is_asked = |domain: &Option<String>| domains.contains(&domain.clone().unwrap_or_default());
-        let taught = self.taught.values().filter(|taught| is_asked(&taught.domain));
+    fn choices(&self, domain: Option<&str>, state: String) -> Choices {
+        let taught = self.taught.values().filter(|taught| is_within(taught.domain.as_deref(), domain));
         let transitions = taught.flat_map(|taught| &taught.teaching.experience.transitions);
         let mut times: BTreeMap<&str, u64> = BTreeMap::new();
         for transition in transitions.filter(|transition| transition.state == state) {
@@ -28,9 +27,9 @@ impl State {
 
 #[async_trait]
 impl ExperienceStore for InMemoryStore {
-    async fn choices(&self, domains: Vec<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
+    async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
         let kept = self.state();
-        Ok(states.into_iter().map(|state| kept.choices(&domains, state)).collect())
+        Ok(states.into_iter().map(|state| kept.choices(domain.as_deref(), state)).collect())
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {

@@ -48,9 +48,10 @@ impl State {
         self.jobs.retain(|kept| kept.job.episode_id != episode_id);
     }
 
-    /// Whether an episode waits for being studied, or is.
+    /// Whether an episode waits for being studied.
     pub(super) fn is_queued(&self, episode_id: EpisodeId) -> bool {
-        self.jobs.iter().any(|kept| kept.job.episode_id == episode_id && kept.due().is_some())
+        let waits = |kept: &KeptJob| matches!(kept.standing, Standing::Waiting { .. });
+        self.jobs.iter().any(|kept| kept.job.episode_id == episode_id && waits(kept))
     }
 }
 

@@ -150,8 +150,7 @@ impl State {
         let field = |base: Pattern| {
             let measure = base.body.measure();
             let alike = others.iter().filter(|other| {
-                self.is_told(other)
-                    && (&other.domain, other.body.measure()) == (&base.domain, measure)
+                (&other.domain, other.body.measure()) == (&base.domain, measure)
                     && other.tally.episodes >= VERDICT_EPISODES_MIN
             });
             let alike: Vec<Tally> = alike.map(|other| other.tally.at(other.last_seen)).collect();
