@@ -58,7 +58,6 @@ fn all_texts(text: &str) -> NewEpisode {
         reward: Some(1.5),
         basis: None,
         artifacts: vec![text()],
-        basis: None,
     });
     new
 }

@@ -117,6 +117,7 @@ macro_rules! contract {
                 neither_order_nor_repetition_changes_what_is_learned
             }
             experience {
+                courses_are_told_in_the_order_asked_for
                 what_followed_a_state_is_counted_within_its_domain
                 what_an_episode_did_counts_once
                 attempts_are_told_the_newest_first

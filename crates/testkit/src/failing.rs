@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use memory_core::episode::{Episode, EpisodeHead, Scope};
+use memory_core::episode::{Episode, EpisodeHead, Scope, Step};
 use memory_core::feedback::Feedback;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{Job, JobCounts, Retry};
@@ -130,6 +130,10 @@ impl PatternStore for FailingStore {
 impl ExperienceStore for FailingStore {
     async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
         self.pass(self.inner.experience.choices(domain, states)).await
+    }
+
+    async fn courses(&self, episodes: Vec<EpisodeId>) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
+        self.pass(self.inner.experience.courses(episodes)).await
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {

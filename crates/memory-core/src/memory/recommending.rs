@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::extract::Course;
 use crate::forecast::{Forecast, Likely, forecast, next_tools, ways_out};
 use crate::id::EpisodeId;
-use crate::limits::{DETAIL_CHARS_MAX, NEIGHBOURS_MAX, RECOVERY_STEPS_MAX};
+use crate::limits::{ADVISERS_MAX, DETAIL_CHARS_MAX, NEIGHBOURS_MAX, RECOVERY_STEPS_MAX};
 use crate::pattern::Fields;
 use crate::retrieve::{Advice, Filter, Found, Kind, Similar, advisers};
 use crate::validate::{check, scrub};
@@ -82,8 +82,8 @@ impl Memory {
         let courses = self.ports.experience.courses(ids).await?;
         let next = self.next(&course, domain, &similar, &courses).await?;
         let ways_out = self.ways_out(&asked, &course, &courses).await?;
-        let teachers: Vec<Similar> =
-            similar.into_iter().filter(|similar| gated.contains(&similar.head.id)).collect();
+        let is_teacher = |similar: &Similar| gated.contains(&similar.head.id) || similar.is_alike();
+        let teachers: Vec<Similar> = similar.into_iter().filter(is_teacher).take(ADVISERS_MAX).collect();
         let mut advice = if teachers.is_empty() {
             Advice::default()
         } else {

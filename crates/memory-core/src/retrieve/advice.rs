@@ -12,6 +12,8 @@ use crate::pattern::{Measure, Mistake, PatternBody, Prior, Rate, Tally, VERDICT_
 
 /// How likely an episode must be relevant for its lessons to become advice: advice from unlike tasks does harm.
 const ADVICE_CONFIDENCE: f64 = 0.15;
+/// Resemblance from which on an episode may teach as well.
+const ALIKE: f64 = 0.6;
 /// Episodes named as evidence of one item at the most.
 const EVIDENCE_MAX: usize = 3;
 
@@ -79,6 +81,12 @@ impl Similar {
     /// Whether it is an earlier run of the task in question.
     pub(crate) fn is_same_task(&self) -> bool {
         self.resemblance >= SAME_TASK
+    }
+
+    /// Whether its task is so like the one in question that it may teach, whatever the search makes of the words that are
+    /// only in the open episode of the task itself.
+    pub(crate) fn is_alike(&self) -> bool {
+        self.resemblance >= ALIKE
     }
 
     /// The earlier run that it is, if its outcome counts.

@@ -3,6 +3,7 @@
 use memory_core::episode::{NewStep, Outcome, Scope};
 use memory_core::extract::{Attempt, Course, Teaching, attempt_keys};
 use memory_core::id::EpisodeId;
+use memory_core::limits::COMPARED_CHARS_MAX;
 use memory_core::memory::NewEpisode;
 use memory_core::port::{Attempted, Choices, Source};
 
@@ -190,4 +191,31 @@ pub async fn attempts_are_told_within_their_scope(stores: Stores) {
         let expected: Vec<EpisodeId> = expected.iter().map(|place: &usize| ids[*place]).collect();
         assert_eq!(told, expected, "{asked:?}");
     }
+}
+
+/// A course has the start of what was done and nothing of what came back.
+pub async fn courses_are_told_in_the_order_asked_for(stores: Stores) {
+    let source = TestSource::default();
+    let long = "é".repeat(COMPARED_CHARS_MAX + 7);
+    let step = NewStep {
+        observation: Some("much".into()),
+        external_id: Some("s1".into()),
+        duration_ms: Some(3),
+        ..called(&long, failed("bash", &long))
+    };
+    let first = add(&stores, &source, done(vec![step.clone(), ok("look")])).await;
+    let second = add(&stores, &source, done(vec![ok("build")])).await;
+    let empty = add(&stores, &source, done(vec![])).await;
+    let unknown = EpisodeId(source.id());
+    let courses = stores.experience.courses(vec![second, unknown, empty, first]).await.expect("courses");
+    assert_eq!(
+        courses.iter().map(|(id, steps)| (*id, steps.len())).collect::<Vec<_>>(),
+        [(second, 1), (first, 2)]
+    );
+    let told = &courses[1].1[0];
+    let start = long.chars().take(COMPARED_CHARS_MAX).collect::<String>();
+    assert_eq!((told.number, told.call.tool.as_str()), (1, "bash"));
+    assert_eq!((told.call.args.as_deref(), told.call.error()), (Some(start.as_str()), Some(start.as_str())));
+    assert_eq!((&told.call.observation, &told.call.external_id), (&None, &None));
+    assert_eq!(stores.experience.courses(vec![]).await, Ok(vec![]));
 }

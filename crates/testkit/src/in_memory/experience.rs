@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use memory_core::episode::Scope;
+use memory_core::episode::{Scope, Step, StepResult};
+use memory_core::id::EpisodeId;
+use memory_core::limits::{COMPARED_CHARS_MAX, COURSE_STEPS_MAX};
 use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
 
 use super::{InMemoryStore, State, is_within};
@@ -30,6 +32,30 @@ impl ExperienceStore for InMemoryStore {
     async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
         let kept = self.state();
         Ok(states.into_iter().map(|state| kept.choices(domain.as_deref(), state)).collect())
+    }
+
+    async fn courses(&self, episodes: Vec<EpisodeId>) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
+        let state = self.state();
+        let start = |text: &mut Option<String>| {
+            if let Some(text) = text {
+                *text = text.chars().take(COMPARED_CHARS_MAX).collect();
+            }
+        };
+        let course = |id: EpisodeId| {
+            let mut steps = state.episodes.get(&id)?.steps.clone();
+            steps.truncate(COURSE_STEPS_MAX);
+            for step in &mut steps {
+                let call = &mut step.call;
+                (call.external_id, call.observation, call.duration_ms) = (None, None, None);
+                start(&mut call.action);
+                start(&mut call.args);
+                if let StepResult::Failed { error } = &mut call.result {
+                    *error = error.chars().take(COMPARED_CHARS_MAX).collect();
+                }
+            }
+            (!steps.is_empty()).then_some((id, steps))
+        };
+        Ok(episodes.into_iter().filter_map(course).collect())
     }
 
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError> {
