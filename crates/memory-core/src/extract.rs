@@ -53,7 +53,7 @@ pub trait Extractor: Send + Sync {
 pub struct Teaching {
     /// Tells its task from others; equal for tasks in the same words.
     pub family: u64,
-    /// How far its outcome can be relied on, 0..=1.
+    /// How far its outcome can be relied on, against an agent's own word, which counts 1, see [`Basis`](crate::episode::Basis).
     pub reliance: f64,
     /// When it happened.
     pub at: Timestamp,

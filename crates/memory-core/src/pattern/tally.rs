@@ -40,7 +40,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One observation: its credit in 0..=1, how far it can be relied on in 0..=1, and when it was made.
+    /// One observation: its credit in 0..=1, how far it can be relied on (mostly 1), and when it was made.
     pub fn one(credit: f64, reliance: f64, at: Timestamp) -> Self {
         let weight = reliance * age_factor(at);
         Self { weight, credit: weight * credit, episodes: 1, families: 1 }
