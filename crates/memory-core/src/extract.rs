@@ -84,7 +84,7 @@ impl Teaching {
     pub fn observation(&self, finding: &Finding) -> Tally {
         let reliance = match finding.body.measure() {
             Measure::Outcome => self.reliance,
-            Measure::Recovery => 1.0,
+            Measure::Success | Measure::Recovery => 1.0,
         };
         Tally::one(finding.credit, reliance, self.at)
     }
@@ -140,7 +140,8 @@ impl Registry {
 fn bases(episode: &Episode, findings: &[Finding]) -> Vec<Finding> {
     let base = |measure, credit| Finding { body: PatternBody::Base { measure }, credit, detail: None };
     let outcome = episode.head.outcome().and_then(|outcome| outcome.credit());
-    let mut bases: Vec<Finding> = outcome.map(|credit| base(Measure::Outcome, credit)).into_iter().collect();
+    let of_outcome = |credit| [Measure::Outcome, Measure::Success].map(|measure| base(measure, credit));
+    let mut bases: Vec<Finding> = outcome.map(of_outcome).into_iter().flatten().collect();
     let recoveries: Vec<f64> = findings
         .iter()
         .filter(|finding| finding.body.measure() == Measure::Recovery)

@@ -62,6 +62,8 @@ pub const ADVISERS_MAX: usize = 20;
 pub const NEIGHBOURS_MAX: usize = 30;
 /// Tools that one forecast names.
 pub const FORECAST_TOOLS_MAX: usize = 8;
+/// Characters of a task that are compared with those of another.
+pub const RESEMBLANCE_CHARS_MAX: usize = 2_000;
 /// Characters of a step's arguments that are compared.
 pub const COMPARED_CHARS_MAX: usize = 400;
 /// Earlier calls that a warning rests on, the last ones.
@@ -74,6 +76,8 @@ pub const PATTERNS_PAGE_MAX: usize = 200;
 pub const PATTERNS_PAGE_DEFAULT: usize = 20;
 /// Pieces of evidence that the explanation of a pattern names, the newest.
 pub const EVIDENCE_MAX: usize = 50;
+/// Episodes named as evidence of one piece of advice.
+pub const ADVICE_EVIDENCE_MAX: usize = 3;
 /// Steps, pitfalls and recoveries in one piece of advice, each.
 pub const ADVICE_ITEMS_MAX: usize = 5;
 

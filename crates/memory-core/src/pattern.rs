@@ -96,7 +96,7 @@ impl Pattern {
             Measure::Outcome if self.tally.episodes >= VERDICT_EPISODES_MIN => {
                 prior.verdict(&self.evidence(now))
             }
-            Measure::Outcome | Measure::Recovery => Verdict::Neutral,
+            Measure::Outcome | Measure::Success | Measure::Recovery => Verdict::Neutral,
         })
     }
 }

@@ -232,7 +232,15 @@ async fn the_way_out_of_a_failure_is_what_helped_after_such_a_failure() {
     let quoted = school.memory.episode(evidence).await.unwrap();
     assert_eq!(quoted.steps[2].call.args, Some(action));
     let alone = Asked { error: Some("ModuleNotFoundError: y".into()), ..asked(&task) };
-    assert!(!school.recommend(alone).await.ways_out.is_empty(), "an error is enough");
+    let elsewhere = Asked { task: "translate the poem".into(), ..alone.clone() };
+    for alone in [alone, elsewhere] {
+        let told = school.recommend(alone).await;
+        assert_eq!(told.ways_out[0].likely.tool, "install", "an error is enough, whatever the task");
+        assert_eq!(
+            told.advice.recoveries[0].text,
+            "after pytest failed with \"ModuleNotFoundError: x\": install → pytest"
+        );
+    }
     let texts: Vec<String> = recommended.advice.recoveries.into_iter().map(|item| item.text).collect();
     let expected = "after pytest failed with \"AssertionError: # is not #\": edit → pytest".to_owned();
     assert!(texts.contains(&expected), "{texts:?}");

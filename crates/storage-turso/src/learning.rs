@@ -353,7 +353,7 @@ fn drop_unsupported(link: &Link, patterns: &HashMap<PatternId, Row>) -> Result<(
 
 /// Computes anew how much the patterns of a domain are alike.
 fn weigh_field(link: &Link, domain: &str) -> Result<(), StoreError> {
-    for measure in Measure::ALL {
+    for measure in [Measure::Outcome, Measure::Recovery] {
         let body = PatternBody::Base { measure };
         let sql = "SELECT key, weight, credit, episodes, families FROM pattern
                    WHERE domain = ?1 AND kind = 'base' AND signature = ?2";

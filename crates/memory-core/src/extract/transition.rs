@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error_recovery::error_kind;
+use super::error_recovery::{error_class, error_kind};
 use crate::episode::Step;
 use crate::limits::{COURSE_STEPS_MAX, RECOVERY_STEPS_MAX, STATE_TOOLS_MAX};
 
@@ -39,23 +39,23 @@ impl Course<'_> {
         states
     }
 
-    /// The states in which a way out of a failure is chosen, the widest first: any failure, that of the tool, of the kind of
-    /// error, after the tool before it, both. Empty unless the last step failed or `error` is given.
+    /// The states in which a way out of a failure is chosen, the widest first: any failure, that of the tool, after the tool
+    /// before it, with that kind of error, with that very error; where it is not known what failed, any failure and any of that kind. Empty unless
+    /// the last step failed or `error` is given.
     pub fn troubles(&self, error: Option<&str>) -> Vec<String> {
-        let Some(last) = self.0.last() else {
-            return error.map(|_| "recover".to_owned()).into_iter().collect();
-        };
-        let Some(error) = error.or(last.call.error()) else { return Vec::new() };
+        let failed = self.0.last().filter(|last| error.is_some() || last.call.error().is_some());
+        let Some(error) = error.or(failed.and_then(|last| last.call.error())) else { return Vec::new() };
         let kind = error_kind(error);
+        let state = |parts: &[&str]| parts.join(&SEPARATOR.to_string());
+        let Some(last) = failed else { return vec![state(&["recover"]), state(&["recover", "kind", &kind])] };
         let before = self.0.iter().rev().nth(1).map_or("^", |step| step.call.tool.as_str());
         let tool = last.call.tool.as_str();
-        let state = |parts: &[&str]| parts.join(&SEPARATOR.to_string());
         vec![
             state(&["recover"]),
             state(&["recover", "tool", tool]),
-            state(&["recover", "error", tool, &kind]),
             state(&["recover", "after", tool, before]),
-            state(&["recover", "both", tool, &kind, before]),
+            state(&["recover", "error", tool, &kind]),
+            state(&["recover", "class", tool, &error_class(error)]),
         ]
     }
 }
@@ -80,6 +80,9 @@ pub(super) fn transitions(steps: &[Step]) -> Vec<Transition> {
         let next_success = after.iter().find(|step| step.call.error().is_none());
         if let (Some(_), Some(next)) = (step.call.error(), next_success) {
             for state in Course(&steps[..=index]).troubles(None) {
+                count(state, &next.call.tool);
+            }
+            for state in Course(&[]).troubles(step.call.error()).into_iter().skip(1) {
                 count(state, &next.call.tool);
             }
         }
@@ -124,5 +127,6 @@ mod tests {
         assert!(recoveries.contains(&"recover/error/test/KeyError → look ×1".to_owned()), "{recoveries:?}");
         assert!(recoveries.contains(&"recover → look ×2".to_owned()), "{recoveries:?}");
         assert!(recoveries.contains(&"recover/after/test/edit → look ×1".to_owned()), "{recoveries:?}");
+        assert!(recoveries.contains(&"recover/kind/KeyError → look ×1".to_owned()), "{recoveries:?}");
     }
 }

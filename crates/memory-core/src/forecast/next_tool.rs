@@ -19,6 +19,8 @@ const PLACE_WEIGHT: f64 = 0.5;
 const RESEMBLANCE_POWER: f64 = 2.0;
 /// The share of the domain's habits in the result, as a power.
 const HABIT_POWER: f64 = 0.5;
+/// How much more caution a way out needs: failures are rarer than steps, so that most of their states were seen once or twice.
+const WAY_OUT_CAUTION: f64 = 2.0;
 /// Below this no probability falls, so that nothing is ruled out.
 const FLOOR: f64 = 1e-9;
 
@@ -41,7 +43,7 @@ pub struct Likely {
 pub fn next_tools(course: &[Step], habits: &[Choices], similar: &[(f64, &[Step])]) -> Vec<Likely> {
     let course = &course[course.len().saturating_sub(COURSE_STEPS_MAX)..];
     let mut votes = Votes::new(course, similar).count(similar);
-    let mut habit = mixed(habits);
+    let mut habit = mixed(habits, 1.0);
     for tool in votes.keys() {
         habit.entry((*tool).to_owned()).or_insert(FLOOR);
     }
@@ -56,19 +58,19 @@ pub fn next_tools(course: &[Step], habits: &[Choices], similar: &[(f64, &[Step])
 /// The tools that may be a way out of a failure, the likeliest first: those that were the next to succeed after such failures.
 /// Mixed as in [`next_tools`].
 pub fn ways_out(troubles: &[Choices]) -> Vec<Likely> {
-    ranked(mixed(troubles).into_iter().collect())
+    ranked(mixed(troubles, WAY_OUT_CAUTION).into_iter().collect())
 }
 
-/// The probabilities of what followed these states, the widest first: each narrower one gets the share n/(n + u), where n is
-/// how often it was seen and u how many tools followed it.
-fn mixed(states: &[Choices]) -> BTreeMap<String, f64> {
+/// The probabilities of what followed these states, the widest first: each narrower one gets the share n/(n + cu), where n is
+/// how often it was seen, u how many tools followed it, and c the caution.
+fn mixed(states: &[Choices], caution: f64) -> BTreeMap<String, f64> {
     let mut probabilities: BTreeMap<String, f64> = BTreeMap::new();
     for Choices { tools, .. } in states {
         let seen = tools.iter().map(|(_, times)| *times as f64).sum::<f64>();
         if seen <= 0.0 {
             continue;
         }
-        let share = if probabilities.is_empty() { 1.0 } else { seen / (seen + tools.len() as f64) };
+        let share = if probabilities.is_empty() { 1.0 } else { seen / (seen + caution * tools.len() as f64) };
         for probability in probabilities.values_mut() {
             *probability *= 1.0 - share;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::limits::QUERY_TERMS_MAX;
+use crate::limits::{QUERY_TERMS_MAX, RESEMBLANCE_CHARS_MAX};
 use crate::retrieve::analyze::{count_terms, is_stop_word};
 
 /// From here on two tasks are taken for the same one, told in other words at the most here and there.
@@ -28,7 +28,8 @@ impl Resemblance {
 }
 
 fn terms(task: &str) -> BTreeSet<String> {
-    let terms = count_terms(task, QUERY_TERMS_MAX).into_iter().map(|(term, _)| term);
+    let end = task.char_indices().nth(RESEMBLANCE_CHARS_MAX).map_or(task.len(), |(end, _)| end);
+    let terms = count_terms(&task[..end], QUERY_TERMS_MAX).into_iter().map(|(term, _)| term);
     terms.filter(|term| !is_stop_word(term)).collect()
 }
 

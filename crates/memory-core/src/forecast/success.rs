@@ -41,7 +41,7 @@ pub struct Forecast {
 /// same task are weighed against a prior of [`TASK_STRENGTH`] episodes. Its mean is the usual rate moved by the mean log-odds of
 /// the tools that those runs used, by the rates that these have in other tasks.
 pub fn forecast(runs: &[Run], lessons: &[Lesson], fields: &Fields, now: Timestamp) -> Option<Forecast> {
-    let base = fields.base(Measure::Outcome);
+    let base = fields.base(Measure::Success);
     if base.episodes == 0 {
         return None;
     }
@@ -65,6 +65,7 @@ fn observed(tally: &Tally) -> f64 {
 
 /// By how much the tools that these runs used move the expectation, in log-odds.
 fn shift(runs: &[Run], lessons: &[Lesson], fields: &Fields, now: Timestamp) -> f64 {
+    // Against the usual rate as the rates of the tools count it.
     let base = fields.base(Measure::Outcome);
     let usual = log_odds(base.share());
     let (mut sum, mut weights) = (0.0, 0.0);
@@ -108,7 +109,8 @@ mod tests {
             episodes,
             families: episodes,
         };
-        Fields(vec![Field { domain: None, measure: Measure::Outcome, base, strength: 4.0 }])
+        let field = |measure| Field { domain: None, measure, base, strength: 4.0 };
+        Fields([Measure::Outcome, Measure::Success].map(field).to_vec())
     }
 
     fn runs(credits: &[f64]) -> Vec<Run> {

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use super::Memory;
 use crate::episode::{Scope, Step};
 use crate::error::Error;
-use crate::extract::Course;
+use crate::extract::{Course, error_class, error_kind};
 use crate::forecast::{Forecast, Likely, forecast, next_tools, ways_out};
 use crate::id::EpisodeId;
-use crate::limits::{ADVISERS_MAX, DETAIL_CHARS_MAX, NEIGHBOURS_MAX, RECOVERY_STEPS_MAX};
-use crate::pattern::Fields;
-use crate::retrieve::{Advice, Filter, Found, Kind, Similar, advisers};
+use crate::limits::{
+    ADVICE_EVIDENCE_MAX, ADVICE_ITEMS_MAX, ADVISERS_MAX, DETAIL_CHARS_MAX, NEIGHBOURS_MAX,
+    RECOVERY_STEPS_MAX, SELECTED_MIN,
+};
+use crate::pattern::{Fields, Measure, PatternBody};
+use crate::retrieve::{Advice, AdviceItem, Filter, Found, Item, Kind, Similar, advisers};
 use crate::validate::{check, scrub};
 
 /// What a recommendation is asked for.
@@ -89,12 +92,53 @@ impl Memory {
         } else {
             self.advice_of(&asked.task, domain, &teachers).await?
         };
+        let trouble = asked.error.as_deref().or(course.last().and_then(|step| step.call.error()));
+        if let Some(error) = trouble {
+            let mut known = self.recoveries_from(error, domain, &fields).await?;
+            advice.recoveries.retain(|item| known.iter().all(|known| known.pattern != item.pattern));
+            known.append(&mut advice.recoveries);
+            known.truncate(ADVICE_ITEMS_MAX);
+            advice.recoveries = known;
+        }
         if advice.success.is_none() {
             advice.success = self.usual(&fields, domain);
         }
         self.tell_stale_advice(&mut advice).await?;
         let evidence: Vec<EpisodeId> = teachers.iter().map(|similar| similar.head.id).collect();
         Ok(Recommendation { known: !evidence.is_empty(), next, advice, ways_out, evidence })
+    }
+
+    /// How such an error was recovered from in whatever task, the very same error first, then those of its kind.
+    async fn recoveries_from(
+        &self,
+        error: &str,
+        domain: Option<&str>,
+        fields: &Fields,
+    ) -> Result<Vec<AdviceItem>, Error> {
+        let filter =
+            Filter { kinds: vec![Kind::Pattern], domain: domain.map(str::to_owned), ..Filter::default() };
+        let (mut placed, _) = self.search(error, filter, None).await?;
+        placed.truncate(SELECTED_MIN);
+        let (class, kind, now) = (error_class(error), error_kind(error), self.ports.source.now());
+        let mut known = Vec::new();
+        for (item, _) in self.items(placed).await? {
+            let Item::Pattern(pattern) = item else { continue };
+            let PatternBody::ErrorRecovery { error, recovery, .. } = &pattern.body else { continue };
+            let (is_same, is_like) = (*error == class, error_kind(error) == kind);
+            if recovery.is_empty() || pattern.tally.credit <= 0.0 || !(is_same || is_like) {
+                continue;
+            }
+            let prior = fields.prior(pattern.domain.as_deref(), Measure::Recovery);
+            known.push((is_same, pattern.rate(&prior, now), pattern));
+        }
+        known.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| b.1.low.total_cmp(&a.1.low)));
+        known.truncate(ADVICE_ITEMS_MAX);
+        let mut items = Vec::with_capacity(known.len());
+        for (_, rate, pattern) in known {
+            let shown = self.ports.patterns.evidence(pattern.id, ADVICE_EVIDENCE_MAX).await?;
+            items.push(AdviceItem::of(&pattern, rate, &shown));
+        }
+        Ok(items)
     }
 
     /// What is usual in the domain, or anywhere if nothing is known of it.

@@ -8,20 +8,23 @@ use crate::id::PatternId;
 /// What the credits of a pattern are credits of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Measure {
-    /// How the episodes ended.
+    /// How the episodes ended, each counted as far as its outcome can be relied on.
     Outcome,
+    /// How the episodes ended, each counted the same: what success is to be expected. No pattern but a base has it.
+    Success,
     /// Whether the failed tool worked again.
     Recovery,
 }
 
 impl Measure {
     /// All measures.
-    pub const ALL: [Self; 2] = [Self::Outcome, Self::Recovery];
+    pub const ALL: [Self; 3] = [Self::Outcome, Self::Success, Self::Recovery];
 
     /// The name used in the store.
     pub fn name(self) -> &'static str {
         match self {
             Self::Outcome => "outcome",
+            Self::Success => "success",
             Self::Recovery => "recovery",
         }
     }
@@ -184,7 +187,7 @@ impl PatternBody {
     /// The pattern in words.
     pub fn describe(&self) -> String {
         match self {
-            Self::Base { measure: Measure::Outcome } => "all episodes".to_owned(),
+            Self::Base { measure: Measure::Outcome | Measure::Success } => "all episodes".to_owned(),
             Self::Base { measure: Measure::Recovery } => "all failed steps".to_owned(),
             Self::ToolSequence { tools } => tools.join(" → "),
             Self::DecisionPoint { after: None, choice } => format!("{choice} first"),

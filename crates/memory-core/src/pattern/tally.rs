@@ -168,7 +168,9 @@ impl Prior {
     fn parameters(&self, evidence: &Tally) -> (f64, f64) {
         let mean = self.mean.clamp(0.01, 0.99);
         let failures = (evidence.weight - evidence.credit).max(0.0);
-        (self.strength * mean + evidence.credit.max(0.0), self.strength * (1.0 - mean) + failures)
+        // Where everything succeeds, as little as half a failure is still to be expected, and the other way round.
+        let (successes, failed) = (self.strength * mean, self.strength * (1.0 - mean));
+        (successes.max(0.5) + evidence.credit.max(0.0), failed.max(0.5) + failures)
     }
 }
 
@@ -232,6 +234,12 @@ mod tests {
             let exact = 0.05f64.powf(1.0 / f64::from(episodes + 1));
             assert!((rate.low - exact).abs() < 1e-6, "{episodes}: {} {exact}", rate.low);
         }
+    }
+
+    #[test]
+    fn where_all_succeed_nothing_stands_out() {
+        let usual = Prior { mean: 0.96, strength: STRENGTH_MIN };
+        assert_eq!(usual.verdict(&tally(12.0, 12)), Verdict::Neutral);
     }
 
     #[test]

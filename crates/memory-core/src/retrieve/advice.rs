@@ -7,15 +7,16 @@ use super::{Found, Lesson, Lessons, Placed};
 use crate::episode::{EpisodeHead, Outcome};
 use crate::forecast::{Forecast, Resemblance, Run, SAME_TASK, TASK_STRENGTH, forecast};
 use crate::id::{EpisodeId, PatternId};
-use crate::limits::{ADVICE_ITEMS_MAX, ADVISERS_MAX};
-use crate::pattern::{Measure, Mistake, PatternBody, Prior, Rate, Tally, VERDICT_EPISODES_MIN, Verdict};
+use crate::limits::{ADVICE_EVIDENCE_MAX, ADVICE_ITEMS_MAX, ADVISERS_MAX};
+use crate::pattern::{
+    Measure, Mistake, Pattern, PatternBody, Prior, Rate, Tally, VERDICT_EPISODES_MIN, Verdict,
+};
+use crate::port::Evidence;
 
 /// How likely an episode must be relevant for its lessons to become advice: advice from unlike tasks does harm.
 const ADVICE_CONFIDENCE: f64 = 0.15;
 /// Resemblance from which on an episode may teach as well.
 const ALIKE: f64 = 0.6;
-/// Episodes named as evidence of one item at the most.
-const EVIDENCE_MAX: usize = 3;
 
 /// One piece of advice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,21 @@ pub struct AdviceItem {
     /// Files that it names and that are other ones now, in words. Never kept with an answer.
     #[serde(skip)]
     pub stale: Vec<String>,
+}
+
+impl AdviceItem {
+    /// A pattern as advice, with the episodes that show it.
+    pub(crate) fn of(pattern: &Pattern, rate: Rate, shown: &[Evidence]) -> Self {
+        Self {
+            pattern: Some(pattern.id),
+            text: pattern.body.describe(),
+            rate: Some(rate),
+            evidence: shown.iter().map(|shown| shown.episode).collect(),
+            example: shown.iter().find_map(|shown| shown.detail.clone()),
+            note: pattern.correction.as_ref().and_then(|correction| correction.note.clone()),
+            stale: Vec::new(),
+        }
+    }
 }
 
 /// What similar episodes teach.
@@ -174,22 +190,21 @@ impl<'a> Judged<'a> {
     fn item(&self) -> AdviceItem {
         let Lesson { pattern, shown_by, detail, .. } = self.lesson;
         AdviceItem {
-            pattern: Some(pattern.id),
-            text: pattern.body.describe(),
-            rate: Some(self.rate),
-            evidence: shown_by.iter().take(EVIDENCE_MAX).copied().collect(),
+            evidence: shown_by.iter().take(ADVICE_EVIDENCE_MAX).copied().collect(),
             example: detail.clone(),
-            note: pattern.correction.as_ref().and_then(|correction| correction.note.clone()),
-            stale: Vec::new(),
+            ..AdviceItem::of(pattern, self.rate, &[])
         }
     }
 }
 
 /// The patterns of this verdict, the surest first; of patterns that say nearly the same the surest is told.
 fn told(judged: &[Judged<'_>], verdict: Verdict) -> Vec<AdviceItem> {
-    let is_shown = |judged: &&Judged<'_>| {
-        judged.verdict == verdict && judged.lesson.pattern.body.measure() == Measure::Outcome
+    // A mistake is nothing to be advised, whatever it went with.
+    let can_be = |body: &PatternBody| {
+        let is_mistake = matches!(body, PatternBody::Pitfall { .. });
+        body.measure() == Measure::Outcome && !(is_mistake && verdict == Verdict::Advice)
     };
+    let is_shown = |judged: &&Judged<'_>| judged.verdict == verdict && can_be(&judged.lesson.pattern.body);
     let mut passing: Vec<&Judged<'_>> = judged.iter().filter(is_shown).collect();
     passing.sort_by(|a, b| {
         let surer = match verdict {

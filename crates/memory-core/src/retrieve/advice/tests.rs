@@ -37,8 +37,8 @@ fn lesson(tools: &[&str], credit: f64, episodes: u32) -> Lesson {
 
 fn lessons(lessons: Vec<Lesson>) -> Lessons {
     let base = tally(50.0, 100);
-    let field = Field { domain: None, measure: Measure::Outcome, base, strength: 4.0 };
-    Lessons { lessons, fields: Fields(vec![field]) }
+    let field = |measure| Field { domain: None, measure, base, strength: 4.0 };
+    Lessons { lessons, fields: Fields([Measure::Outcome, Measure::Success].map(field).to_vec()) }
 }
 
 fn advice(given: Vec<Lesson>) -> Advice {
