@@ -331,7 +331,7 @@ fn how(review: &Review, worth: &Tally, feedback: &Tally) -> String {
     let Review { pattern: Pattern { body, domain, correction, .. }, rate, prior, .. } = review;
     let field = domain.as_deref().unwrap_or("no field of work");
     let usual = match body.measure() {
-        Measure::Outcome => "of success",
+        Measure::Outcome | Measure::Success => "of success",
         Measure::Recovery => "of failed tools that work again",
     };
     let [mean, strength, weight, credit] =

@@ -38,7 +38,7 @@ pub struct Forecast {
 /// The forecast from earlier runs of the same task, what those teach, and what is usual; `None` if not even that is known.
 ///
 /// Runs of tasks that are merely similar do not count: on four corpora they forecast worse than the usual rate. Runs of the
-/// same task are weighed against a prior of [`TASK_STRENGTH`] episodes. Its mean is the usual rate moved by the mean log-odds of
+/// same task are weighed against a prior of 2.5 episodes. Its mean is the usual rate moved by the mean log-odds of
 /// the tools that those runs used, by the rates that these have in other tasks.
 pub fn forecast(runs: &[Run], lessons: &[Lesson], fields: &Fields, now: Timestamp) -> Option<Forecast> {
     let base = fields.base(Measure::Success);
