@@ -274,8 +274,8 @@ pub trait ExperienceStore: Send + Sync {
     /// never seen has no tools.
     async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError>;
     /// What was done in these episodes, the first [`COURSE_STEPS_MAX`](crate::limits::COURSE_STEPS_MAX) steps of each with the
-    /// start of their texts and without what was returned, in the order asked for; episodes that are gone or have no steps are
-    /// left out.
+    /// start of their arguments, without what was returned and what an error said, in the order asked for; episodes that are
+    /// gone or have no steps are left out.
     async fn courses(&self, episodes: Vec<EpisodeId>) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError>;
     /// Attempts at calls of these kinds within a scope (a domain includes those below it), the newest first, at most `max`.
     async fn attempts(&self, keys: Vec<u64>, scope: Scope, max: usize) -> Result<Vec<Attempted>, StoreError>;

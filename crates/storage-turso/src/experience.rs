@@ -49,8 +49,9 @@ fn choices(link: &Link, domain: Option<&str>, states: Vec<String>) -> Result<Vec
 
 fn courses(link: &Link, episodes: &[EpisodeId]) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // `typeof` needs the head of a row alone: an error stands behind what was returned, which is long.
     let sql = "SELECT asked.key, s.number, s.at, NULL, s.tool, substr(s.action, 1, ?2), substr(s.args, 1, ?2), NULL,
-                   substr(s.error, 1, ?2), NULL
+                   CASE typeof(s.error) WHEN 'null' THEN NULL ELSE '' END, NULL
                FROM json_each(?1) asked JOIN episode e ON e.id = asked.value
                    JOIN step s ON s.episode = e.key AND s.number <= ?3
                ORDER BY asked.key, s.number";

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::limits::{QUERY_TERMS_MAX, RESEMBLANCE_CHARS_MAX};
 use crate::retrieve::analyze::{count_terms, is_stop_word};
 
-/// From here on two tasks are taken for the same one, told in other words at the most here and there.
-pub(crate) const SAME_TASK: f64 = 0.95;
+/// From here on two tasks are taken for the same one: they have the same words, but for endings and stop words. Tasks that
+/// differ in one word of thirty may end quite otherwise.
+pub(crate) const SAME_TASK: f64 = 0.999;
 
 /// A task, to be compared with others.
 #[derive(Clone, Debug)]

@@ -50,7 +50,7 @@ impl ExperienceStore for InMemoryStore {
                 start(&mut call.action);
                 start(&mut call.args);
                 if let StepResult::Failed { error } = &mut call.result {
-                    *error = error.chars().take(COMPARED_CHARS_MAX).collect();
+                    error.clear();
                 }
             }
             (!steps.is_empty()).then_some((id, steps))
