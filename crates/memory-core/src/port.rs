@@ -233,7 +233,9 @@ pub trait PatternStore: Send + Sync {
     /// may take that in once and work it out anew to take it back. Returns for each job the patterns that its episode now
     /// supports.
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError>;
-    /// What these episodes teach. `tasks` are those whose own runs are told apart, see [`family`](crate::extract::family).
+    /// What these episodes teach. Patterns that fewer than [`VERDICT_EPISODES_MIN`](crate::pattern::VERDICT_EPISODES_MIN)
+    /// episodes show say nothing yet and are left out, but for recoveries and pitfalls. `tasks` are those whose own runs are
+    /// told apart, see [`family`](crate::extract::family).
     async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError>;
     /// What is usual in each domain.
     async fn fields(&self) -> Result<Fields, StoreError>;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use libsql::params;
 use memory_core::id::{EpisodeId, PatternId};
-use memory_core::pattern::{Field, Fields, Pattern, PatternBody, Tally};
+use memory_core::pattern::{Field, Fields, Pattern, PatternBody, Tally, VERDICT_EPISODES_MIN};
 use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
 use memory_core::retrieve::{Lesson, Lessons};
 
@@ -54,11 +54,13 @@ impl PatternStore for TursoStore {
 fn lessons(link: &Link, episodes: &[EpisodeId], tasks: &[u64]) -> Result<Lessons, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let sql = "SELECT v.pattern, asked.key, v.detail
-         FROM json_each(?1) asked JOIN episode e ON e.id = asked.value JOIN evidence v ON v.episode = e.key
+         FROM json_each(?1) asked JOIN episode e ON e.id = asked.value CROSS JOIN evidence v ON v.episode = e.key
+              CROSS JOIN pattern p ON p.key = v.pattern
+         WHERE p.episodes >= ?2 OR p.kind IN ('error_recovery', 'pitfall')
          ORDER BY asked.key";
     // Most patterns are shown by several of the episodes, so each is read once, after the evidence.
     let mut shown: HashMap<i64, (Vec<EpisodeId>, Option<String>)> = HashMap::new();
-    link.rows(sql, [names.as_str()], |row| {
+    link.rows(sql, params![names, VERDICT_EPISODES_MIN], |row| {
         let mut columns = Columns::of(row);
         let (key, asked): (i64, usize) = (columns.integer()?, columns.unsigned()?);
         let (shown_by, detail) = shown.entry(key).or_default();

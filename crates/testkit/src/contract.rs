@@ -108,6 +108,7 @@ macro_rules! contract {
                 recording_finishes_the_jobs
                 recording_for_an_unknown_episode_finishes_the_job
                 a_lesson_names_the_asked_for_episodes_only
+                a_lesson_says_something
                 a_lesson_tells_the_runs_of_the_asked_for_tasks_apart
                 what_is_usual_in_a_domain_is_known_and_no_pattern
                 patterns_that_differ_are_taken_for_what_they_show

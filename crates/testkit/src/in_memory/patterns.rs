@@ -139,7 +139,11 @@ impl State {
         let detail = shown_by.iter().find_map(|episode| shows(episode)?.detail.clone());
         let own = self.by_family(id).into_iter().filter(|(family, _)| tasks.contains(family));
         let own = own.fold(Tally::default(), |sum, (_, family)| sum.plus(&family));
-        Some(Lesson { pattern: self.pattern(id)?, own, shown_by, detail })
+        let pattern = self.pattern(id)?;
+        let is_account =
+            matches!(pattern.body, PatternBody::ErrorRecovery { .. } | PatternBody::Pitfall { .. });
+        let says_something = is_account || pattern.tally.episodes >= VERDICT_EPISODES_MIN;
+        says_something.then_some(Lesson { pattern, own, shown_by, detail })
     }
 
     fn fields(&self) -> Fields {
