@@ -67,7 +67,7 @@ pub const RESEMBLANCE_CHARS_MAX: usize = 2_000;
 /// Characters of a step's arguments that are compared.
 pub const COMPARED_CHARS_MAX: usize = 400;
 /// Earlier calls that a warning rests on, the last ones.
-pub const ATTEMPTS_MAX: usize = 500;
+pub const ATTEMPTS_MAX: usize = 100;
 /// Things that one feedback is about.
 pub const FEEDBACK_IDS_MAX: usize = 50;
 /// Patterns that one page of a list holds.
