@@ -73,9 +73,12 @@ fn lessons(link: &Link, episodes: &[EpisodeId], tasks: &[u64]) -> Result<Lessons
     let mut keys: Vec<i64> = shown.keys().copied().collect();
     keys.sort_unstable();
     let families = json(&tasks.iter().map(|family| stored(*family)).collect::<Vec<_>>());
+    // Mostly the task was never run before.
+    let sql = "SELECT DISTINCT l.family FROM json_each(?1) task JOIN learned l ON l.family = task.value";
+    let families = json(&link.rows(sql, [families], |row| Columns::of(row).integer())?);
     let sql = "SELECT s.pattern, s.weight, s.credit, s.episodes, 1
-               FROM json_each(?1) asked CROSS JOIN json_each(?2) task
-               JOIN support s ON s.pattern = asked.value AND s.family = task.value";
+               FROM json_each(?2) task CROSS JOIN json_each(?1) asked
+               CROSS JOIN support s ON s.pattern = asked.value AND s.family = task.value";
     let mut own: HashMap<i64, Tally> = HashMap::new();
     link.rows(sql, params![json(&keys), families], |row| {
         let mut columns = Columns::of(row);

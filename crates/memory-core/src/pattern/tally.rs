@@ -153,6 +153,13 @@ impl Prior {
 
     /// As [`verdict`](Self::verdict), against another rate.
     pub fn verdict_against(&self, usual: f64, evidence: &Tally) -> Verdict {
+        let (a, b) = self.parameters(evidence);
+        let mean = a / (a + b);
+        let deviation = (mean * (1.0 - mean) / (a + b + 1.0)).sqrt();
+        // Within one standard deviation more than 5 % lies beyond; most patterns need no further look.
+        if (mean - usual).abs() < deviation {
+            return Verdict::Neutral;
+        }
         match self.posterior(evidence).map(|beta| beta.cdf(usual)) {
             Some(below) if below < TAIL => Verdict::Advice,
             Some(below) if below > 1.0 - TAIL => Verdict::Pitfall,

@@ -163,10 +163,13 @@ fn account(head: &EpisodeHead) -> Option<AdviceItem> {
     })
 }
 
-/// A lesson with its rate.
+/// A lesson with its verdict. Its rate is computed when it is told: the bounds of a rate cost more than all the rest.
 struct Judged<'a> {
     lesson: &'a Lesson,
-    rate: Rate,
+    prior: Prior,
+    evidence: Tally,
+    /// Those behind the rate, without what was said of it.
+    episodes: u32,
     verdict: Verdict,
 }
 
@@ -176,51 +179,58 @@ impl<'a> Judged<'a> {
         let Lesson { pattern, own, .. } = lesson;
         let measure = pattern.body.measure();
         let usual = lessons.fields.prior(pattern.domain.as_deref(), measure);
+        let evidence = pattern.evidence(now);
         if own.episodes < VERDICT_EPISODES_MIN || measure == Measure::Recovery {
-            return Self { lesson, rate: pattern.rate(&usual, now), verdict: pattern.verdict(&usual, now) };
+            let (episodes, verdict) = (pattern.tally.episodes, pattern.verdict(&usual, now));
+            return Self { lesson, prior: usual, evidence, episodes, verdict };
         }
-        let elsewhere = pattern.evidence(now).minus(&own.clustered().at(now));
+        let elsewhere = evidence.minus(&own.clustered().at(now));
         let here = Prior { mean: usual.mean_with(&elsewhere), strength: TASK_STRENGTH };
         let own = own.at(now);
         let said = pattern.correction.as_ref().and_then(|correction| correction.verdict);
         let verdict = said.unwrap_or_else(|| here.verdict_against(usual.mean, &own));
-        Self { lesson, rate: here.rate(&own), verdict }
+        Self { lesson, prior: here, evidence: own, episodes: own.episodes, verdict }
     }
 
-    fn item(&self) -> AdviceItem {
+    fn rate(&self) -> Rate {
+        Rate { episodes: self.episodes, ..self.prior.rate(&self.evidence) }
+    }
+
+    fn item(&self, rate: Rate) -> AdviceItem {
         let Lesson { pattern, shown_by, detail, .. } = self.lesson;
         AdviceItem {
             evidence: shown_by.iter().take(ADVICE_EVIDENCE_MAX).copied().collect(),
             example: detail.clone(),
-            ..AdviceItem::of(pattern, self.rate, &[])
+            ..AdviceItem::of(pattern, rate, &[])
         }
     }
 }
 
 /// The patterns of this verdict, the surest first; of patterns that say nearly the same the surest is told.
-fn told(judged: &[Judged<'_>], verdict: Verdict) -> Vec<AdviceItem> {
+fn told<'a>(judged: &'a [Judged<'a>], verdict: Verdict) -> Vec<AdviceItem> {
     // A mistake is nothing to be advised, whatever it went with.
     let can_be = |body: &PatternBody| {
         let is_mistake = matches!(body, PatternBody::Pitfall { .. });
         body.measure() == Measure::Outcome && !(is_mistake && verdict == Verdict::Advice)
     };
     let is_shown = |judged: &&Judged<'_>| judged.verdict == verdict && can_be(&judged.lesson.pattern.body);
-    let mut passing: Vec<&Judged<'_>> = judged.iter().filter(is_shown).collect();
-    passing.sort_by(|a, b| {
+    let with_rate = |judged: &'a Judged<'a>| (judged, judged.rate());
+    let mut passing: Vec<(&Judged<'_>, Rate)> = judged.iter().filter(is_shown).map(with_rate).collect();
+    passing.sort_by(|(a, a_rate), (b, b_rate)| {
         let surer = match verdict {
-            Verdict::Pitfall => a.rate.high.total_cmp(&b.rate.high),
-            Verdict::Advice | Verdict::Neutral => b.rate.low.total_cmp(&a.rate.low),
+            Verdict::Pitfall => a_rate.high.total_cmp(&b_rate.high),
+            Verdict::Advice | Verdict::Neutral => b_rate.low.total_cmp(&a_rate.low),
         };
         let longer = || tools(&b.lesson.pattern.body).len().cmp(&tools(&a.lesson.pattern.body).len());
         surer.then_with(longer).then_with(|| a.lesson.pattern.id.cmp(&b.lesson.pattern.id))
     });
     let mut taken: Vec<&PatternBody> = Vec::new();
     let mut items = Vec::new();
-    for judged in passing {
+    for (judged, rate) in passing {
         let body = &judged.lesson.pattern.body;
         if items.len() < ADVICE_ITEMS_MAX && !taken.iter().any(|other| overlaps(other, body)) {
             taken.push(body);
-            items.push(judged.item());
+            items.push(judged.item(rate));
         }
     }
     items
@@ -267,7 +277,7 @@ fn failures(judged: &[Judged<'_>]) -> Vec<AdviceItem> {
     seen.sort_by_key(|(.., times)| std::cmp::Reverse(*times));
     let item = |(judged, tool, error, times): (&Judged<'_>, &str, &str, usize)| {
         let text = format!("{tool} failed with \"{error}\" in {times} similar episode(s)");
-        AdviceItem { text, ..judged.item() }
+        AdviceItem { text, ..judged.item(judged.rate()) }
     };
     seen.into_iter().take(ADVICE_ITEMS_MAX).map(item).collect()
 }
@@ -282,12 +292,13 @@ fn recoveries(judged: &[Judged<'_>]) -> Vec<AdviceItem> {
         }
         _ => false,
     };
-    let mut worked: Vec<&Judged<'_>> = judged.iter().filter(has_worked).collect();
-    worked.sort_by(|a, b| {
-        let surer = b.rate.low.total_cmp(&a.rate.low);
+    let with_rate = |judged| (judged, Judged::rate(judged));
+    let mut worked: Vec<(&Judged<'_>, Rate)> = judged.iter().filter(has_worked).map(with_rate).collect();
+    worked.sort_by(|(a, a_rate), (b, b_rate)| {
+        let surer = b_rate.low.total_cmp(&a_rate.low);
         surer.then_with(|| a.lesson.pattern.id.cmp(&b.lesson.pattern.id))
     });
-    worked.into_iter().take(ADVICE_ITEMS_MAX).map(Judged::item).collect()
+    worked.into_iter().take(ADVICE_ITEMS_MAX).map(|(judged, rate)| judged.item(rate)).collect()
 }
 
 #[cfg(test)]
