@@ -57,7 +57,7 @@ pub const PASSAGE_TERMS_MAX: usize = 1_500;
 pub const SEARCHED_STEPS_MAX: usize = 500;
 
 /// Similar episodes whose patterns may become advice.
-pub const ADVISERS_MAX: usize = 12;
+pub const ADVISERS_MAX: usize = 20;
 /// Episodes that are read for one forecast, the most similar ones.
 pub const NEIGHBOURS_MAX: usize = 30;
 /// Tools that one forecast names.
