@@ -22,7 +22,7 @@ use memory_core::port::{
     Source, StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
-use testkit::episode::{finished, named, ok};
+use testkit::episode::{failed, finished, named, ok};
 use testkit::{FailingStore, InMemoryStore, Moment, Stores, TestSource};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -111,8 +111,10 @@ impl Scene {
     }
 }
 
+/// It holds a recovery, which says something from the first episode on.
 fn success() -> NewEpisode {
-    finished("build the thing", Outcome::Success, vec![ok("look"), ok("build")])
+    let steps = vec![ok("look"), failed("build", "no"), ok("mend"), ok("build")];
+    finished("build the thing", Outcome::Success, steps)
 }
 
 /// Panics on episodes whose task says so, and counts how often it was asked.
