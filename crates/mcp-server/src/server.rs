@@ -50,8 +50,11 @@ impl Server {
 }
 
 fn router() -> ToolRouter<Server> {
-    let mut router =
-        Server::episode_tools() + Server::recall_tools() + Server::learning_tools() + Server::operate_tools();
+    let mut router = Server::episode_tools()
+        + Server::recall_tools()
+        + Server::learning_tools()
+        + Server::operate_tools()
+        + Server::compute_tools();
     for route in router.map.values_mut() {
         let mut tool = slim(route.attr.clone());
         if ALWAYS_SHOWN.contains(&tool.name.as_ref()) {

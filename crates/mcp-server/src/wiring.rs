@@ -12,6 +12,7 @@ use memory_core::extract::Registry;
 use memory_core::memory::Memory;
 use memory_core::port::{Ports, Source};
 use memory_core::retrieve::analyze::ANALYSIS_VERSION;
+use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::task::JoinHandle;
@@ -32,6 +33,7 @@ pub(crate) struct App {
     pub(crate) cache: Arc<Cache>,
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
+    pub(crate) sandbox: Sandbox,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
     worker: Mutex<Option<WorkerHandle>>,
@@ -115,7 +117,19 @@ impl App {
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
         let high_success = settings.high_success;
-        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, high_success, worker, upkeep }))
+        let sandbox = Sandbox::new(Limits::default(), Ambient::default());
+        Ok(Arc::new(Self {
+            memory,
+            metrics,
+            store,
+            cache,
+            index,
+            embedding,
+            sandbox,
+            high_success,
+            worker,
+            upkeep,
+        }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
@@ -132,6 +146,7 @@ impl App {
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
         self.upkeep.abort();
+        self.sandbox.shutdown().await;
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await
