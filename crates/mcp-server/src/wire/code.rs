@@ -20,7 +20,16 @@ pub(crate) struct ExecuteCodeArgs {
     timeout_ms: Option<u64>,
     /// What the code finds in `input`.
     #[serde(default)]
+    #[schemars(schema_with = "any_json")]
     input: Value,
+}
+
+/// Any JSON, one type a branch: some clients take nothing else.
+fn any_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let single = |name: &str| serde_json::json!({ "type": name });
+    let items = ["object", "string", "number"].map(single);
+    let list = serde_json::json!({"type": "array", "items": {"anyOf": items}});
+    schemars::json_schema!({"anyOf": [single("object"), list, single("string"), single("number"), single("boolean")]})
 }
 
 impl ExecuteCodeArgs {
