@@ -31,7 +31,8 @@ use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
 use search_index::SearchIndex;
 
-type Within = dyn Fn(&Arc<Access>) -> Stores + Send + Sync;
+/// Gives the ports of a store for a caller.
+pub type Within = dyn Fn(&Arc<Access>) -> Stores + Send + Sync;
 
 /// All ports of one store, for one caller.
 #[derive(Clone)]
@@ -62,7 +63,8 @@ pub struct Stores {
     pub health: Arc<dyn StoreHealth>,
     /// Whatever must live as long as the store, such as its temporary directory.
     pub keep: Option<Arc<dyn Any + Send + Sync>>,
-    within: Arc<Within>,
+    /// The same store for other callers.
+    pub within: Arc<Within>,
 }
 
 impl Stores {
