@@ -189,6 +189,7 @@ fn beyond(part: &Part<'_>, range: Range<u32>, from: Rank, bound: Option<Rank>, w
 
 #[cfg(test)]
 mod tests {
+    use memory_core::episode::Scope;
     use memory_core::search::{Candidates, Entry};
 
     use crate::fixture::*;
@@ -237,6 +238,40 @@ mod tests {
         bench.store.delete(note(80));
         let candidates = ask(&index, &asked("turn79 turn81"));
         assert!(around(&candidates, 79).iter().any(|near| near.0 == 1 && near.1 > 0.0), "81 follows 79 now");
+    }
+
+    /// Whatever segments they are in, which is also up to what others store.
+    #[test]
+    fn a_sequence_is_one_whatever_others_store() {
+        let (whole, own) = (Bench::new(), Bench::new());
+        let (index, only) = (whole.open(), own.open());
+        let mine = |n: u128, entry: Entry| Entry {
+            scope: Scope { domain: Some("mine".into()), ..entry.scope.clone() },
+            found: note(2 * n),
+            ..entry
+        };
+        for n in 1..=60 {
+            whole.store.put(mine(n, turn(n)));
+            own.store.put(mine(n, turn(n)));
+            whole.store.put(entry(2 * n + 1, "turn7 of something else"));
+            ask(&index, &asked("turn1"));
+            if n % 9 == 0 {
+                ask(&only, &asked("turn1"));
+            }
+        }
+        // What was changed may be in a segment still, where it counts no longer.
+        for n in 20..40 {
+            let newer = || mine(n, entry(n, &format!("turn{n} topic{}", n / 5)));
+            whole.store.put(newer());
+            own.store.put(newer());
+        }
+        settle(&index);
+        for n in 1..=60 {
+            let search = asked(&format!("turn{n} topic{}", n / 5));
+            let seen = ask_within(&index, "mine", &search);
+            assert_eq!(seen, ask_within(&only, "mine", &search), "{n}");
+            assert!(seen.proposed.iter().any(|candidate| !candidate.neighbours.is_empty()), "{n}");
+        }
     }
 
     #[test]
