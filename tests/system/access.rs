@@ -1,6 +1,7 @@
 //! Keys: who may see and change what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -31,8 +32,14 @@ pub(crate) fn configure(home: &Home, keys: &[&Made]) -> PathBuf {
 }
 
 /// A server for who has this key.
-pub(crate) fn start(home: &Home, config: &PathBuf, key: &Made) -> Server {
-    Server::start(home.command().env("MEMORY_MCP_CONFIG", config).env("MEMORY_MCP_API_KEY", &key.key))
+pub(crate) fn command(home: &Home, config: &Path, key: &Made) -> Command {
+    let mut command = home.command();
+    command.env("MEMORY_MCP_CONFIG", config).env("MEMORY_MCP_API_KEY", &key.key);
+    command
+}
+
+fn start(home: &Home, config: &Path, key: &Made) -> Server {
+    Server::start(&mut command(home, config, key))
 }
 
 /// What a server says that does not start.

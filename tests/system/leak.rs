@@ -11,7 +11,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::access::{Made, configure, make, start};
+use crate::access::{Made, command, configure, make};
 use crate::server::{Home, Server, run, wait_until};
 
 const CALLS: usize = 10_000;
@@ -98,7 +98,21 @@ impl Team {
             }
             step
         };
-        (0..count).map(step).collect()
+        let mut steps: Vec<Value> = (0..count).map(step).collect();
+        if n % 4 == 0 {
+            // A call that fails whoever makes it, and one that only this team makes.
+            for action in ["make everything".to_owned(), self.failing()] {
+                steps.push(
+                    json!({"tool": "bash", "args": action, "error": format!("no rule: {}", self.silent(n))}),
+                );
+            }
+        }
+        Value::Array(steps)
+    }
+
+    /// A command that fails whenever it is run.
+    fn failing(&self) -> String {
+        format!("make {}all", self.prefix)
     }
 
     fn episode(&self, rng: &mut Rng, n: usize) -> Value {
@@ -197,7 +211,7 @@ const READS: [Kind; 8] = [
         match rng.u8(..4) {
             0 => args["project"] = json!(format!("{}/shop", whose(rng, me, other).prefix)),
             1 => args["kinds"] = json!([rng.choice(["episode", "pattern", "note"])]),
-            2 => args["limit"] = json!(rng.u8(1..=50)),
+            2 => args["limit"] = json!(rng.u8(1..=15)),
             _ => {}
         }
         call("query_memory", args)
@@ -214,11 +228,12 @@ const READS: [Kind; 8] = [
     },
     |rng, me, other| {
         let whose = whose(rng, me, other);
-        let action = format!("run {} in {}", whose.word(rng), COMMON[rng.usize(..4)]);
-        call(
-            "check_action",
-            json!({"action": action, "tool": whose.tool(rng), "domain": domain(rng, me, other)}),
-        )
+        let (action, tool) = match rng.u8(..4) {
+            0 => ("make everything".to_owned(), "bash".to_owned()),
+            1 => (whose.failing(), "bash".to_owned()),
+            _ => (format!("run {} in {}", whose.word(rng), COMMON[rng.usize(..4)]), whose.tool(rng)),
+        };
+        call("check_action", json!({"action": action, "tool": tool, "domain": domain(rng, me, other)}))
     },
     |rng, me, other| {
         let mut args = json!({"domain": domain(rng, me, other), "limit": rng.u8(1..=20)});
@@ -346,6 +361,14 @@ impl Caller {
                 None => return,
             }
         }
+    }
+
+    /// Waits until what it asks is compared by its meaning.
+    fn embed(&mut self) {
+        wait_until("meanings are compared", || {
+            let answer = self.server.call("query_memory", json!({"query": "deploy", "explain": true}));
+            answer["hits"][0]["explanation"]["meaning"].is_number()
+        });
     }
 
     /// Makes calls; no answer may hold what belongs to others.
@@ -488,8 +511,9 @@ fn compare(with: &mut Caller, alone: &mut Caller, other: &Team) {
 }
 
 fn caller(home: &Home, key: &Made, team: Team) -> Caller {
-    let config = home.beside("config.toml");
-    Caller { server: start(home, &config, key), team, stored: BTreeSet::new() }
+    let mut command = command(home, &home.beside("config.toml"), key);
+    let server = Server::start(command.env("MEMORY_MCP_MODEL_DIR", home.beside("model")));
+    Caller { server, team, stored: BTreeSet::new() }
 }
 
 #[test]
@@ -498,6 +522,8 @@ fn nothing_of_one_team_reaches_another() {
     let keys = [make(&shared, "one", "xqzweb", &[]), make(&shared, "two", "wvkweb", &[])];
     for home in [&shared, &alone] {
         configure(home, &[&keys[0], &keys[1]]);
+        // Meanings that mean nothing, but are compared as any.
+        testkit::model::write(&home.beside("model"), 3);
     }
     let nobody = import_nobodys(&shared);
     let mut one = caller(&shared, &keys[0], Team::new("xqz"));
@@ -522,8 +548,14 @@ fn nothing_of_one_team_reaches_another() {
         }
     }
     [&mut one, &mut two, &mut same].into_iter().for_each(Caller::learn);
+    [&mut one, &mut two, &mut same].into_iter().for_each(Caller::embed);
     assert!(one.team.patterns.len() > 20 && two.team.patterns.len() > 20);
     compare(&mut one, &mut same, &two.team);
+    // Without the model from here on, which takes longest.
+    drop(same);
+    for (caller, key) in [(&mut one, &keys[0]), (&mut two, &keys[1])] {
+        caller.server = Server::start(&mut command(&shared, &shared.beside("config.toml"), key));
+    }
     for _ in 0..CALLS / (2 * AT_ONCE) {
         one.storm(&mut rng, &two.team, &nobody, AT_ONCE);
         two.storm(&mut rng, &one.team, &nobody, AT_ONCE);
