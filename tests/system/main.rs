@@ -6,12 +6,14 @@
     reason = "tests: a panic is how they fail, and a skipped one says so"
 )]
 
+mod access;
 mod bad_input;
 mod cli;
 mod corpora;
 mod durability;
 mod handshake;
 mod import;
+mod leak;
 mod learning;
 mod learning_loop;
 mod model;

@@ -50,7 +50,15 @@ mod tests {
 
     fn question(query: &str) -> AnswerKey {
         let filter = Filter::default();
-        AnswerKey { query: query.into(), filter, limit: 5, period: None, explain: false, space: None }
+        AnswerKey {
+            query: query.into(),
+            filter,
+            limit: 5,
+            period: None,
+            explain: false,
+            space: None,
+            domains: None,
+        }
     }
 
     fn answer(known: bool) -> Answer {
@@ -74,6 +82,8 @@ mod tests {
             AnswerKey { filter: Filter { domain: Some("d".into()), ..Filter::default() }, ..question("q") },
             AnswerKey { period: Some(Period { from: day(1), to: day(2) }), ..question("q") },
             AnswerKey { explain: true, ..question("q") },
+            AnswerKey { domains: Some(vec!["d".into()]), ..question("q") },
+            AnswerKey { domains: Some(vec!["e".into()]), ..question("q") },
             AnswerKey { space: Some(space), ..question("q") },
         ];
         others.iter().for_each(|other| assert_eq!(block_on(cache.get(other, 1)), None, "{other:?}"));

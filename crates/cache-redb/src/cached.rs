@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use memory_core::access::Access;
 use memory_core::episode::{Episode, EpisodeHead};
 use memory_core::id::EpisodeId;
 use memory_core::port::{
@@ -15,10 +16,12 @@ use crate::{Cache, Lookup};
 /// Serves whole episodes from a [`Cache`] and passes everything else to the store behind it.
 ///
 /// A write goes to the store first; only its success is reported, and nothing that happens to the cache can make it
-/// fail. What is read is never older than the last write that any process was told of.
+/// fail. What is read is never older than the last write that any process was told of. The copies are every caller's; who may
+/// see one is asked whenever it is served.
 pub struct CachedEpisodes {
     pub(crate) inner: Arc<dyn EpisodeStore>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) access: Arc<Access>,
 }
 
 #[async_trait]
@@ -44,7 +47,8 @@ impl EpisodeStore for CachedEpisodes {
         let lookup = self.cache.look_up(&key).await;
         if let Some(Lookup::Hit(episode)) = lookup {
             self.cache.counts.looked_up(true);
-            return Ok(Some(episode));
+            let may_be_seen = self.access.sees(Episode::domain(&episode));
+            return Ok(may_be_seen.then_some(episode));
         }
         self.cache.counts.looked_up(false);
         let episode = self.inner.get(id).await?;
@@ -87,6 +91,21 @@ mod tests {
         assert_eq!(bench.store.reads(), 1);
         let counts = cache.status().counts;
         assert_eq!((counts.hits, counts.misses, counts.failures), (1, 1, 0));
+    }
+
+    #[test]
+    fn what_is_cached_for_one_is_not_served_to_who_may_not_see_it() {
+        let bench = Bench::new();
+        let id = bench.store.add(episode("of the domain coding"));
+        let cache = bench.open();
+        assert!(bench.get(&cache, id).is_some());
+        let get = |domain: &str| {
+            let access = Access::new(&[domain.to_owned()], true).unwrap();
+            block_on(bench.episodes_within(&cache, access).get(id)).unwrap()
+        };
+        assert_eq!(get("cod"), None);
+        assert_eq!(get("coding"), bench.store.now(id));
+        assert_eq!(bench.store.reads(), 1, "all from the cache");
     }
 
     #[test]

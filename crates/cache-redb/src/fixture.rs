@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 pub(crate) use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
+use memory_core::access::Access;
 use memory_core::episode::{Brief, Episode, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::NewJob;
@@ -19,8 +20,8 @@ use memory_core::port::{
 use memory_core::retrieve::Found;
 use uuid::Uuid;
 
-use crate::Cache;
 use crate::limits::Limits;
+use crate::{Cache, CachedEpisodes};
 
 pub(crate) const LIMITS: Limits = Limits {
     entries_max: 4,
@@ -56,24 +57,33 @@ impl Bench {
         Cache::open_within(self.limits, &self.path, self.store_id, changes, source)
     }
 
+    fn episodes(&self, cache: &Arc<Cache>) -> CachedEpisodes {
+        self.episodes_within(cache, Access::everything())
+    }
+
+    /// As another caller has them.
+    pub(crate) fn episodes_within(&self, cache: &Arc<Cache>, access: Access) -> CachedEpisodes {
+        cache.episodes(self.store.clone(), Arc::new(access))
+    }
+
     pub(crate) fn get(&self, cache: &Arc<Cache>, id: EpisodeId) -> Option<Episode> {
-        block_on(cache.episodes(self.store.clone()).get(id)).unwrap()
+        block_on(self.episodes(cache).get(id)).unwrap()
     }
 
     pub(crate) fn append(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<Appended, StoreError> {
         let step = StepInsertion { step: call(), at: Timestamp::UNIX_EPOCH };
-        block_on(cache.episodes(self.store.clone()).append_step(id, step))
+        block_on(self.episodes(cache).append_step(id, step))
     }
 
     pub(crate) fn complete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
         let completion = NewEnding::default().conclude(&[], Timestamp::UNIX_EPOCH);
         let job = NewJob { id: JobId(Uuid::nil()), weight: 1.0 };
         let completion = CompletionInsertion { revision: 1, completion, job, citations: None };
-        block_on(cache.episodes(self.store.clone()).complete(id, completion))
+        block_on(self.episodes(cache).complete(id, completion))
     }
 
     pub(crate) fn delete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
-        block_on(cache.episodes(self.store.clone()).delete(id))
+        block_on(self.episodes(cache).delete(id))
     }
 }
 

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use memory_core::access::Access;
 use memory_core::port::{ChangeLog, EpisodeStore, Source};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,9 +126,9 @@ impl Cache {
     }
 
     /// The episodes of `inner`, read through this cache. `inner` must be the store whose changes the cache was opened
-    /// with.
-    pub fn episodes(self: &Arc<Self>, inner: Arc<dyn EpisodeStore>) -> CachedEpisodes {
-        CachedEpisodes { inner, cache: self.clone() }
+    /// with, as the caller of this access has it.
+    pub fn episodes(self: &Arc<Self>, inner: Arc<dyn EpisodeStore>, access: Arc<Access>) -> CachedEpisodes {
+        CachedEpisodes { inner, cache: self.clone(), access }
     }
 
     /// How the cache is doing.

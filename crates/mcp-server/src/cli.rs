@@ -20,9 +20,11 @@ use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{KEY_VARIABLE, Keyring, settings_in};
 use crate::channel::Channel;
 use crate::config::Settings;
 use crate::import::{ImportReport, import};
+use crate::key::{self, KeyCommand};
 use crate::limits::SHUTDOWN_WAIT;
 use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
@@ -70,6 +72,16 @@ pub struct Cli {
         value_parser = rate
     )]
     high_success: f64,
+    /// Configuration file, in TOML
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "MEMORY_MCP_CONFIG",
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    config: Option<PathBuf>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
@@ -121,6 +133,11 @@ enum Command {
     Model {
         #[command(subcommand)]
         command: ModelCommand,
+    },
+    /// Keys, for a memory that several people or agents share
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
     },
     /// Forget all that was learned and learn it anew from the episodes
     Relearn,
@@ -205,7 +222,7 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success)?;
+        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success, self.config)?;
         match self.command {
             None => serve(&settings).await,
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
@@ -217,6 +234,7 @@ impl Cli {
                 import_file(&settings, file).await
             }
             Some(Command::Model { command }) => model::run(command, &settings),
+            Some(Command::Key { command }) => key::run(command),
             Some(Command::Relearn) => relearn(&settings).await,
             Some(Command::Forget { what }) => forget(&settings, what).await,
             Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
@@ -225,6 +243,10 @@ impl Cli {
 }
 
 async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let keyring = Keyring::new(&settings_in(settings.file.as_deref())?)?;
+    // An empty variable is one that was not set.
+    let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
+    let principal = keyring.principal_of_process(key.as_deref())?;
     let app = App::open(settings).await?;
     if std::io::stdin().is_terminal() {
         let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
@@ -234,7 +256,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     tokio::spawn(stop_on_signal(stop.clone()));
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output);
-    let served = Server::new(Arc::clone(&app)).serve_with_ct(channel, stop).await;
+    let served = Server::new(Arc::clone(&app), principal).serve_with_ct(channel, stop).await;
     let ended = match served {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),
         // Nobody asked for anything, or a signal came first.
@@ -453,7 +475,7 @@ fn write_health(out: &mut impl Write, report: &HealthReport, settings: &Settings
             counts.steps,
             counts.notes,
             counts.patterns,
-            counts.bytes as f64 / 1e6
+            counts.bytes.unwrap_or_default() as f64 / 1e6
         )?;
     }
     Ok(())

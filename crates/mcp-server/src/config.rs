@@ -13,6 +13,8 @@ pub(crate) struct Settings {
     pub(crate) model_dir: Option<PathBuf>,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -24,6 +26,7 @@ impl Settings {
         data_dir: Option<PathBuf>,
         model_dir: Option<PathBuf>,
         high_success: f64,
+        file: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         // An empty variable is one that was not set: clients pass on what their configuration leaves blank.
         let named = |dir: &PathBuf| !dir.as_os_str().is_empty();
@@ -33,7 +36,7 @@ impl Settings {
                 .map(|dirs| dirs.data_dir().to_owned())
                 .context("failed to find a home directory; name a data directory with --data-dir or MEMORY_MCP_DATA_DIR")?,
         };
-        Ok(Self { data_dir, model_dir: model_dir.filter(named), high_success })
+        Ok(Self { data_dir, model_dir: model_dir.filter(named), high_success, file: file.filter(named) })
     }
 
     /// The database file.

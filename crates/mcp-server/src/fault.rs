@@ -1,6 +1,7 @@
 //! Results and errors of the use cases, as results of tools.
 
 use memory_core::error::{Error, Violation};
+use memory_core::port::StoreError;
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use sandbox::Refusal;
 use serde::Serialize;
@@ -21,6 +22,7 @@ pub(crate) fn failure(error: &Error) -> CallToolResult {
         Error::Invalid(violations) => refusal("invalid_arguments", &message, violations),
         Error::NotFound { .. } => refusal("not_found", &message, &[]),
         Error::AlreadyCompleted(_) => refusal("already_completed", &message, &[]),
+        Error::Store(StoreError::Refused(_)) => refusal("forbidden", &message, &[]),
         Error::Store(_) => {
             tracing::error!(%error, "a call failed");
             refusal("storage", &message, &[])

@@ -3,6 +3,7 @@
 //! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
 //! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
 
+mod auth;
 pub mod channel;
 pub mod cli;
 pub mod client;
@@ -11,6 +12,7 @@ mod connect;
 mod demo;
 mod fault;
 mod import;
+mod key;
 pub mod limits;
 mod model;
 mod operator;

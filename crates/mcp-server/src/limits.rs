@@ -54,6 +54,13 @@ pub(crate) const GIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// References that may point to one another before the last one points to a commit.
 pub(crate) const GIT_REFERENCES_MAX: usize = 5;
 
+/// Most keys that a configuration can have. Each is compared with every key that is presented.
+pub(crate) const KEYS_MAX: usize = 1_000;
+/// Longest name of a key, in characters.
+pub(crate) const KEY_NAME_CHARS_MAX: usize = 100;
+/// What is read of standard input where a key is expected, in bytes.
+pub(crate) const KEY_INPUT_BYTES_MAX: u64 = 4_096;
+
 /// Episodes that an import stores in one transaction.
 pub(crate) const IMPORT_BATCH: usize = 64;
 /// Longest line that an import reads, in bytes.

@@ -1,10 +1,13 @@
 //! What an operator is told: whether the parts work, and what they hold.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
 
 use embeddings::State;
+use memory_core::access::Access;
 use memory_core::job::JobCounts;
-use memory_core::port::{JobStore, StoreCounts, StoreError, StoreHealth};
+use memory_core::port::{Guarded, JobStore, StoreCounts, StoreError, StoreHealth};
 use sandbox::{Program, Refusal, Report};
 use schemars::JsonSchema;
 use search_index::{Backing, IndexStatus};
@@ -54,14 +57,14 @@ pub(crate) struct HealthMetrics {
     pub(crate) store: Option<WireCounts>,
     /// What is left to learn from; null if the database cannot be read.
     pub(crate) jobs: Option<WireJobs>,
-    /// What searches are answered from.
-    search: WireSearch,
+    /// What searches are answered from; null for who may not see everything, as are those below.
+    search: Option<WireSearch>,
     /// Since the process started.
-    cache: WireCache,
+    cache: Option<WireCache>,
     /// Since the process started.
-    sandbox: WireSandbox,
+    sandbox: Option<WireSandbox>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
-    process: MetricsReport,
+    process: Option<MetricsReport>,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -73,7 +76,8 @@ pub(crate) struct WireCounts {
     pub(crate) notes: u64,
     superseded_notes: u64,
     pub(crate) patterns: u64,
-    pub(crate) bytes: u64,
+    /// Null for who may not see everything.
+    pub(crate) bytes: Option<u64>,
     schema_version: u32,
 }
 
@@ -149,22 +153,22 @@ impl App {
             components,
             metrics: HealthMetrics {
                 store: counts.ok().map(WireCounts::from),
-                jobs: jobs.ok().map(|JobCounts { queued, running, dead }| WireJobs { queued, running, dead }),
-                search: WireSearch {
+                jobs: jobs.ok().map(WireJobs::from),
+                search: Some(WireSearch {
                     documents: index.documents,
                     passages: index.passages,
                     vectors: index.vectors,
                     disk_bytes: index.disk_bytes,
                     to_embed: embedding.waiting as u64,
-                },
-                cache: WireCache {
+                }),
+                cache: Some(WireCache {
                     hits: cache.counts.hits,
                     misses: cache.counts.misses,
                     evictions: cache.counts.evictions,
                     failures: cache.counts.failures,
-                },
-                sandbox: WireSandbox::from(self.sandbox.status()),
-                process,
+                }),
+                sandbox: Some(WireSandbox::from(self.sandbox.status())),
+                process: Some(process),
             },
         }
     }
@@ -209,6 +213,53 @@ impl From<sandbox::Status> for WireSandbox {
     }
 }
 
+impl App {
+    /// What concerns the domains of a caller who may not see everything: no count, path or name of anything else. It cannot
+    /// have the database looked through either.
+    pub(crate) async fn health_within(&self, access: &Arc<Access>) -> HealthReport {
+        let store = self.store.within(access);
+        let counts = StoreHealth::counts(&store).await.map_err(|_| Unnamed);
+        let jobs = JobStore::counts(&store).await.map_err(|_| Unnamed);
+        let unnamed = |component: Component| Component {
+            detail: match component.status {
+                Status::Ok => "works".to_owned(),
+                Status::Degraded | Status::Failing => Unnamed.to_string(),
+            },
+            ..component
+        };
+        let components = vec![
+            database(&counts, None),
+            queue(&jobs),
+            unnamed(search_index(&self.index.status())),
+            unnamed(model(&self.embedding.status())),
+        ];
+        HealthReport {
+            status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
+            version: env!("CARGO_PKG_VERSION"),
+            components,
+            metrics: HealthMetrics {
+                store: counts.ok().map(|counts| WireCounts { bytes: None, ..counts.into() }),
+                jobs: jobs.ok().map(WireJobs::from),
+                search: None,
+                cache: None,
+                sandbox: None,
+                process: None,
+            },
+        }
+    }
+}
+
+/// What is wrong is for who may see everything: it may name files.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("does not work as it should; the operator's health check says why")]
+struct Unnamed;
+
+impl From<JobCounts> for WireJobs {
+    fn from(JobCounts { queued, running, dead }: JobCounts) -> Self {
+        Self { queued, running, dead }
+    }
+}
+
 impl From<StoreCounts> for WireCounts {
     fn from(counts: StoreCounts) -> Self {
         let StoreCounts {
@@ -221,16 +272,18 @@ impl From<StoreCounts> for WireCounts {
             bytes,
             schema_version,
         } = counts;
+        let bytes = Some(bytes);
         Self { episodes, open_episodes, steps, notes, superseded_notes, patterns, bytes, schema_version }
     }
 }
 
-fn database(
-    counts: &Result<StoreCounts, StoreError>,
+fn database<E: Display>(
+    counts: &Result<StoreCounts, E>,
     damage: Option<&Result<Vec<String>, StoreError>>,
 ) -> Component {
     let (status, detail) = match (counts, damage) {
-        (Err(error), _) | (_, Some(Err(error))) => (Status::Failing, error.to_string()),
+        (Err(error), _) => (Status::Failing, error.to_string()),
+        (_, Some(Err(error))) => (Status::Failing, error.to_string()),
         (Ok(_), Some(Ok(damage))) if !damage.is_empty() => {
             (Status::Failing, format!("damaged: {}", damage.join("; ")))
         }
@@ -242,7 +295,7 @@ fn database(
     Component { name: "database", status, detail }
 }
 
-fn queue(jobs: &Result<JobCounts, StoreError>) -> Component {
+fn queue<E: Display>(jobs: &Result<JobCounts, E>) -> Component {
     let (status, detail) = match jobs {
         Err(error) => (Status::Failing, error.to_string()),
         Ok(JobCounts { dead, .. }) if *dead > 0 => {

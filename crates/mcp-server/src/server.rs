@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use memory_core::memory::Memory;
 use rmcp::ErrorData;
 use rmcp::RoleServer;
 use rmcp::ServerHandler;
@@ -16,6 +17,7 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use serde_json::Value;
 
+use crate::auth::Principal;
 use crate::fault;
 use crate::limits::LIST_TTL_MILLIS;
 use crate::tools::{ORDER, result_schema};
@@ -37,15 +39,33 @@ pub const INSTRUCTIONS: &str = "A memory of earlier tasks: what was done, what w
 /// The tools that a client should show its model from the start, where it defers the others.
 const ALWAYS_SHOWN: [&str; 2] = ["query_memory", "create_episode"];
 
-/// The server of one connection.
+/// The server of one connection, or of one request of it.
 pub(crate) struct Server {
     pub(crate) app: Arc<App>,
-    router: ToolRouter<Self>,
+    /// Who calls.
+    pub(crate) principal: Arc<Principal>,
+    /// The use cases as it may use them: every tool goes through this.
+    pub(crate) memory: Memory,
+    router: Arc<ToolRouter<Self>>,
 }
 
 impl Server {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, router: router() }
+    /// The server of a connection whose requests are this principal's, unless they bring one of their own.
+    pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>) -> Self {
+        let memory = app.memory.for_access(&principal.access);
+        Self { app, principal, memory, router: Arc::new(router()) }
+    }
+
+    /// The same server for another principal. Cheap.
+    fn acting_for(&self, principal: &Arc<Principal>) -> Self {
+        let memory = self.app.memory.for_access(&principal.access);
+        Self { app: self.app.clone(), principal: principal.clone(), memory, router: self.router.clone() }
+    }
+
+    /// The principal that a transport found for this very request, put into its extensions as an `Arc<Principal>`; `None`
+    /// where the connection has one.
+    fn principal_of(context: &RequestContext<RoleServer>) -> Option<&Arc<Principal>> {
+        context.extensions.get::<Arc<Principal>>()
     }
 }
 
@@ -138,7 +158,9 @@ impl ServerHandler for Server {
         let violations = violations(&tool.input_schema, &arguments);
         let result = if violations.is_empty() {
             request.arguments = Some(arguments);
-            self.router.call(ToolCallContext::new(self, request, context)).await.map(fault::structured)
+            let acting = Self::principal_of(&context).map(|principal| self.acting_for(principal));
+            let server = acting.as_ref().unwrap_or(self);
+            server.router.call(ToolCallContext::new(server, request, context)).await.map(fault::structured)
         } else {
             Ok(fault::invalid(violations).into())
         };

@@ -7,10 +7,11 @@ use cache_redb::Cache;
 use embeddings::{Library, ServiceConfig};
 use jiff::Timestamp;
 use learning_queue::{Worker, WorkerHandle};
+use memory_core::access::Access;
 use memory_core::event::EventHandler;
 use memory_core::extract::Registry;
 use memory_core::memory::Memory;
-use memory_core::port::{Ports, Source};
+use memory_core::port::{Gate, Guarded, Ports, Semantics, Source, Workspace};
 use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
@@ -25,7 +26,7 @@ use crate::workspace::WorkTree;
 
 /// Everything that runs.
 pub(crate) struct App {
-    /// The use cases.
+    /// The use cases, as who runs the program may use them; for anybody else they are got from it.
     pub(crate) memory: Memory,
     /// What happened since the start.
     pub(crate) metrics: Arc<Metrics>,
@@ -50,6 +51,38 @@ impl Source for SystemSource {
 
     fn id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+}
+
+/// What the callers share.
+struct Callers {
+    store: TursoStore,
+    cache: Arc<Cache>,
+    index: Arc<SearchIndex>,
+    workspace: Arc<dyn Workspace>,
+    semantics: Arc<dyn Semantics>,
+    source: Arc<dyn Source>,
+}
+
+impl Gate for Callers {
+    fn ports(self: Arc<Self>, access: &Arc<Access>) -> Ports {
+        let store = Arc::new(self.store.within(access));
+        Ports {
+            episodes: Arc::new(self.cache.episodes(store.clone(), access.clone())),
+            notes: store.clone(),
+            index: self.index.within(access),
+            items: store.clone(),
+            citations: store.clone(),
+            workspace: self.workspace.clone(),
+            semantics: self.semantics.clone(),
+            patterns: store.clone(),
+            experience: store.clone(),
+            feedback: store.clone(),
+            changes: store,
+            answers: self.cache.clone(),
+            source: self.source.clone(),
+            gate: self,
+        }
     }
 }
 
@@ -97,21 +130,15 @@ impl App {
             vectors: shared.clone(),
             source: source.clone(),
         });
-        let ports = Ports {
-            episodes: Arc::new(cache.episodes(shared.clone())),
-            notes: shared.clone(),
+        let callers = Arc::new(Callers {
+            store: store.clone(),
+            cache: cache.clone(),
             index: index.clone(),
-            items: shared.clone(),
-            citations: shared.clone(),
             workspace: Arc::new(WorkTree::here()),
             semantics: embedding.clone(),
-            patterns: shared.clone(),
-            experience: shared.clone(),
-            feedback: shared.clone(),
-            changes: shared,
-            answers: cache.clone(),
             source,
-        };
+        });
+        let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));

@@ -217,7 +217,7 @@ pub struct Completion {
 pub struct EpisodeHead {
     /// Its id.
     pub id: EpisodeId,
-    /// The caller's own name for it, unique in the store.
+    /// The caller's own name for it, unique in its domain, and among all that whoever gave it could see.
     pub external_id: Option<String>,
     /// What it was about.
     pub brief: Brief,
@@ -245,6 +245,13 @@ pub struct Episode {
     pub head: EpisodeHead,
     /// The steps in order; step `n` stands at index `n - 1`.
     pub steps: Vec<Step>,
+}
+
+impl Episode {
+    /// The domain that it belongs to.
+    pub fn domain(&self) -> Option<&str> {
+        self.head.brief.scope.domain.as_deref()
+    }
 }
 
 /// Short ways to write episodes, for the unit tests of this crate.

@@ -5,6 +5,7 @@
 //! clock, a file, the environment or the network: time and ids come in through [`port::Source`], storage
 //! through the other traits of [`port`].
 
+pub mod access;
 mod basis;
 pub mod citation;
 pub mod command;

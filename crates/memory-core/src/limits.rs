@@ -8,6 +8,8 @@ pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Longest name (domain, project, task type, tag, tool, external id, artifact), in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
+/// Most domains that one caller can be given.
+pub const ACCESS_DOMAINS_MAX: usize = 64;
 /// Most steps that one episode can hold.
 pub const EPISODE_STEPS_MAX: usize = 10_000;
 /// Most tags on one episode or note.

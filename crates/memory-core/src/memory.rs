@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::access::Access;
 use crate::basis::Record;
 use crate::citation::Mentions;
 use crate::episode::{Basis, Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
@@ -134,19 +135,32 @@ pub struct Question {
 #[derive(Clone)]
 pub struct Memory {
     ports: Ports,
+    access: Arc<Access>,
     handlers: Vec<Arc<dyn EventHandler>>,
 }
 
 impl Memory {
-    /// A memory over these ports that tells these handlers what happens.
+    /// A memory over these ports, those of who may see and change everything, that tells these handlers what happens.
     pub fn new(ports: Ports, handlers: Vec<Arc<dyn EventHandler>>) -> Self {
-        Self { ports, handlers }
+        Self { ports, access: Arc::new(Access::everything()), handlers }
+    }
+
+    /// The same memory as another caller may use it. Cheap.
+    #[must_use]
+    pub fn for_access(&self, access: &Arc<Access>) -> Self {
+        let ports = Arc::clone(&self.ports.gate).ports(access);
+        Self { ports, access: access.clone(), handlers: self.handlers.clone() }
+    }
+
+    /// What its caller may see and change.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Stores an episode, open or finished, and finds earlier ones like it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for bad input, [`Error::Store`] if it could not be stored; then nothing was.
+    /// [`Error::Invalid`] for bad input, [`Error::Store`] if it could not be stored or may not be; then nothing was.
     pub async fn create(&self, new: NewEpisode) -> Result<Created, Error> {
         let mut insertion = self.prepare(new, LIVE_WEIGHT)?;
         let placed = self.like(&insertion.episode.head).await?;
@@ -288,7 +302,8 @@ impl Memory {
     pub async fn remember(&self, mut new: NewNote) -> Result<(NoteId, Vec<NoteId>), Error> {
         check(&mut new, Vec::new())?;
         scrub(&mut new);
-        let NewNote { text, external_id, scope, layer, tags, supersedes } = new;
+        let NewNote { text, external_id, mut scope, layer, tags, supersedes } = new;
+        self.access.file(&mut scope).map_err(StoreError::Refused)?;
         let citations = self.cited(Mentions::of_text(&text)).await;
         let id = NoteId(self.ports.source.id());
         let note = Note { id, external_id, text, scope, layer, tags, at: self.ports.source.now() };
@@ -314,7 +329,8 @@ impl Memory {
         let Question { query, filter, limit, explain } = question;
         let semantics = &self.ports.semantics;
         let period = Period::named(&query, self.ports.source.now());
-        let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space() };
+        let domains = self.access.domains().map(<[String]>::to_vec);
+        let key = AnswerKey { query, filter, limit, period, explain, space: semantics.space(), domains };
         let mut answer = self.kept_or_new(&key).await?;
         // Not part of what is kept: the work tree changes without the store.
         self.tell_stale(&mut answer.hits).await?;
@@ -496,7 +512,8 @@ impl Memory {
         let violations = new.ending.as_ref().map(reward_violations).unwrap_or_default();
         check(&mut new, violations)?;
         scrub(&mut new);
-        let NewEpisode { external_id, brief, started_at, mut steps, ending } = new;
+        let NewEpisode { external_id, mut brief, started_at, mut steps, ending } = new;
+        self.access.file(&mut brief.scope).map_err(StoreError::Refused)?;
         // As when they are added one by one: a second step of one external id is the same step.
         let mut named = HashSet::new();
         steps.retain(|step| step.external_id.as_ref().is_none_or(|name| named.insert(name.clone())));

@@ -9,6 +9,7 @@ pub use tally::{Prior, Rate, Tally, strength};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::access::is_within;
 use crate::id::PatternId;
 
 /// Expected success rate from which on a pattern is called one of high success, unless the settings say otherwise.
@@ -131,9 +132,7 @@ impl Fields {
     /// The fields of a domain and those below it; all without one.
     pub fn of(&self, domain: Option<&str>) -> Self {
         let Some(domain) = domain else { return self.clone() };
-        let is_below = |other: &str| {
-            other.strip_prefix(domain).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
+        let is_below = |other: &str| is_within(other, domain);
         let fields = self.0.iter().filter(|field| field.domain.as_deref().is_some_and(is_below));
         Self(fields.cloned().collect())
     }

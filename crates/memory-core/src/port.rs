@@ -1,6 +1,9 @@
 //! The ports: what the domain needs from the outside, as small traits that adapters implement.
 //!
 //! Every method that changes something is one transaction, and returns only when the change is durable.
+//!
+//! Ports are made for one caller, see [`Gate`]: what its [`Access`] does not let it see does not exist for them, and what
+//! it may not change they refuse.
 
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::access::{Access, Refusal};
 use crate::citation::{Citation, Citations, Fingerprint, Sight};
 use crate::episode::{Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::extract::{Attempt, Teaching};
@@ -57,6 +61,9 @@ pub enum StoreError {
         /// The newest one known.
         known: u32,
     },
+    /// The caller may not do this.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The database does not make sense.
     #[error("the database is damaged: {0}; restore it from a copy, or move it away to start afresh")]
     Corrupt(String),
@@ -89,7 +96,7 @@ pub struct Insertion {
 pub enum Inserted {
     /// It is stored.
     New,
-    /// Its external id is taken by this episode; nothing was stored.
+    /// Its external id is taken by this episode, which its caller may see; nothing was stored.
     Existing(EpisodeId),
 }
 
@@ -127,7 +134,8 @@ pub struct CompletionInsertion {
 /// Stores episodes.
 #[async_trait]
 pub trait EpisodeStore: Send + Sync {
-    /// Stores all of them, or none, in one transaction; one whose external id is taken is skipped.
+    /// Stores all of them, or none, in one transaction; one whose external id is taken is skipped. A name that is taken
+    /// where the caller cannot see it is free.
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError>;
     /// Adds a step to an open episode. A step of a known external id is answered even by a completed one.
     async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError>;
@@ -310,7 +318,7 @@ pub trait JobStore: Send + Sync {
     -> Result<Vec<Job>, StoreError>;
     /// Notes that an attempt failed, and why. A holder whose lease has ended has no say any more: nothing happens.
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
-    /// How many jobs there are.
+    /// How many jobs there are, of episodes that the caller may see.
     async fn counts(&self) -> Result<JobCounts, StoreError>;
     /// When the next waiting or held job falls due, if there is one.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -334,7 +342,7 @@ pub trait ChangeLog: Send + Sync {
     async fn changes_after(&self, seq: u64, max: usize) -> Result<Option<Vec<Change>>, StoreError>;
 }
 
-/// What a store holds.
+/// What a store holds of what its caller may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreCounts {
     /// Episodes.
@@ -349,7 +357,7 @@ pub struct StoreCounts {
     pub superseded_notes: u64,
     /// Patterns.
     pub patterns: u64,
-    /// Size of the database in bytes, without its log.
+    /// Size of the database in bytes, without its log; 0 for a caller who may not see everything in it.
     pub bytes: u64,
     /// Version of the schema.
     pub schema_version: u32,
@@ -389,6 +397,8 @@ pub struct AnswerKey {
     pub explain: bool,
     /// The space of the vectors that were searched.
     pub space: Option<Space>,
+    /// The domains that the caller may see; `None` if all.
+    pub domains: Option<Vec<String>>,
 }
 
 /// Names a vector space: vectors of different spaces cannot be compared.
@@ -491,7 +501,20 @@ pub trait Semantics: Send + Sync {
     async fn settled(&self);
 }
 
-/// All ports that the use cases need.
+/// Makes ports for callers.
+pub trait Gate: Send + Sync {
+    /// Ports through which a caller reaches what it may and nothing else.
+    fn ports(self: Arc<Self>, access: &Arc<Access>) -> Ports;
+}
+
+/// A store that can be had for one caller.
+pub trait Guarded: Sized {
+    /// The same store for a caller: what it may not see is not there, what it may not change is refused.
+    #[must_use]
+    fn within(&self, access: &Arc<Access>) -> Self;
+}
+
+/// All ports that the use cases need, made for one caller.
 #[derive(Clone)]
 pub struct Ports {
     /// Episodes.
@@ -520,4 +543,6 @@ pub struct Ports {
     pub answers: Arc<dyn AnswerCache>,
     /// Time and ids.
     pub source: Arc<dyn Source>,
+    /// Where ports for other callers come from.
+    pub gate: Arc<dyn Gate>,
 }

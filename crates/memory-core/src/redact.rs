@@ -30,6 +30,7 @@ const KINDS: &[Kind] = &[
     shape("aws-key", r"(?-u)\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"),
     shape("github-token", r"(?-u)\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})"),
     shape("gitlab-token", r"(?-u)\bglpat-[A-Za-z0-9_\-]{20,}"),
+    shape("memory-key", r"(?-u)\bmmk_[0-9a-f]{64}\b"),
     shape("api-key", r"(?-u)\bsk-[A-Za-z0-9_\-]{20,}"),
     shape("stripe-key", r"(?-u)\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
     shape("slack-token", r"(?-u)\bxox[abeoprs]-[A-Za-z0-9\-]{10,}"),

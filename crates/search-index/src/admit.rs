@@ -1,13 +1,22 @@
-//! Which documents of a segment a filter admits.
+//! Which documents of a segment may be found.
 
 use std::ops::Range;
 
+use memory_core::access::Access;
 use memory_core::retrieve::Filter;
 
 use crate::bits::Bits;
 use crate::entries::micros_from;
 use crate::segment::Segment;
 use crate::state::Slot;
+
+/// What may be found: what the filter of a search lets through and its caller may see.
+#[derive(Clone, Copy)]
+pub(crate) struct MayFind<'a> {
+    pub(crate) filter: &'a Filter,
+    /// `None`: everything. Then nothing is asked of it.
+    pub(crate) access: Option<&'a Access>,
+}
 
 /// The documents of one segment that may be found.
 #[derive(Debug, Default)]
@@ -23,12 +32,13 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// The documents that count and that the filter lets through.
-    pub(crate) fn new(slot: &Slot, filter: &Filter) -> Self {
+    /// The documents that count and may be found.
+    pub(crate) fn new(slot: &Slot, MayFind { filter, access }: MayFind<'_>) -> Self {
         let segment = &*slot.segment;
         let mut bits = Bits::new(segment.documents());
         let mut ranges: Vec<Range<u32>> = Vec::new();
-        for group in segment.groups().iter().filter(|group| group.key.is_admitted(filter)) {
+        let groups = segment.groups().iter().filter(|group| group.key.is_visible(access));
+        for group in groups.filter(|group| group.key.is_admitted(filter)) {
             let range = within(segment, group.documents.clone(), filter);
             match ranges.last_mut() {
                 _ if range.is_empty() => {}

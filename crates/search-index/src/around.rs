@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use memory_core::retrieve::Kind;
 
+use crate::groups::GroupKey;
 use crate::lexical::Part;
 use crate::limits::NEIGHBOUR_DISTANCE_MAX;
 use crate::sequence::Likeness;
@@ -22,6 +23,8 @@ pub(crate) struct Near {
 /// Knows what stands around passages.
 pub(crate) struct Surroundings<'a> {
     parts: &'a [Part<'a>],
+    /// Whether the caller may not see everything.
+    is_bounded: bool,
     /// By part and number of the group in it.
     groups: HashMap<(u32, usize), Run>,
 }
@@ -44,8 +47,8 @@ enum Way {
 }
 
 impl<'a> Surroundings<'a> {
-    pub(crate) fn new(parts: &'a [Part<'a>]) -> Self {
-        Self { parts, groups: HashMap::new() }
+    pub(crate) fn new(parts: &'a [Part<'a>], is_bounded: bool) -> Self {
+        Self { parts, is_bounded, groups: HashMap::new() }
     }
 
     /// The admitted passages near this one, in their order.
@@ -87,8 +90,9 @@ impl<'a> Surroundings<'a> {
         let segment = self.parts[part as usize].segment;
         let number = segment.group_of(document);
         let group = segment.groups().get(number).filter(|group| group.key.kind == Kind::Note)?;
-        let parts = self.parts;
-        let run = self.groups.entry((part, number)).or_insert_with(|| Run::new(parts, part, number));
+        let (parts, is_bounded) = (self.parts, self.is_bounded);
+        let run =
+            self.groups.entry((part, number)).or_insert_with(|| Run::new(parts, part, number, is_bounded));
         if run.cohesion <= 0.0 {
             return None;
         }
@@ -112,7 +116,7 @@ impl<'a> Surroundings<'a> {
 }
 
 impl Run {
-    fn new(parts: &[Part<'_>], part: u32, number: usize) -> Self {
+    fn new(parts: &[Part<'_>], part: u32, number: usize, is_bounded: bool) -> Self {
         let key = &parts[part as usize].segment.groups()[number].key;
         let (mut likeness, mut notes, mut elsewhere) = (Likeness::default(), 0, Vec::new());
         for (other, at) in (0..).zip(parts) {
@@ -124,8 +128,27 @@ impl Run {
                 elsewhere.push((other, groups[place].documents.clone()));
             }
         }
-        Self { cohesion: likeness.cohesion(notes), elsewhere }
+        let cohesion = if is_bounded { cohesion_now(parts, key) } else { likeness.cohesion(notes) };
+        Self { cohesion, elsewhere }
     }
+}
+
+/// The cohesion of what counts of a group, measured anew. Where segments begin and end, and what in them counts no longer, is
+/// also up to what others store, and must not show.
+fn cohesion_now(parts: &[Part<'_>], key: &GroupKey) -> f32 {
+    let mut documents: Vec<(Rank, usize, u32)> = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let groups = part.segment.groups();
+        let Ok(place) = groups.binary_search_by(|group| group.key.cmp(key)) else { continue };
+        let counting = groups[place].documents.clone().filter(|document| !part.dead.has(*document));
+        documents.extend(counting.map(|document| (rank(part, document), number, document)));
+    }
+    documents.sort_unstable();
+    let sketch = |place: u32| {
+        let (_, number, document) = documents[place as usize];
+        parts[number].segment.sketch(document)
+    };
+    Likeness::measure(documents.len() as u32, sketch).cohesion(documents.len() as u64)
 }
 
 fn rank(part: &Part<'_>, document: u32) -> Rank {
@@ -166,6 +189,7 @@ fn beyond(part: &Part<'_>, range: Range<u32>, from: Rank, bound: Option<Rank>, w
 
 #[cfg(test)]
 mod tests {
+    use memory_core::episode::Scope;
     use memory_core::search::{Candidates, Entry};
 
     use crate::fixture::*;
@@ -214,6 +238,40 @@ mod tests {
         bench.store.delete(note(80));
         let candidates = ask(&index, &asked("turn79 turn81"));
         assert!(around(&candidates, 79).iter().any(|near| near.0 == 1 && near.1 > 0.0), "81 follows 79 now");
+    }
+
+    /// Whatever segments they are in, which is also up to what others store.
+    #[test]
+    fn a_sequence_is_one_whatever_others_store() {
+        let (whole, own) = (Bench::new(), Bench::new());
+        let (index, only) = (whole.open(), own.open());
+        let mine = |n: u128, entry: Entry| Entry {
+            scope: Scope { domain: Some("mine".into()), ..entry.scope.clone() },
+            found: note(2 * n),
+            ..entry
+        };
+        for n in 1..=60 {
+            whole.store.put(mine(n, turn(n)));
+            own.store.put(mine(n, turn(n)));
+            whole.store.put(entry(2 * n + 1, "turn7 of something else"));
+            ask(&index, &asked("turn1"));
+            if n % 9 == 0 {
+                ask(&only, &asked("turn1"));
+            }
+        }
+        // What was changed may be in a segment still, where it counts no longer.
+        for n in 20..40 {
+            let newer = || mine(n, entry(n, &format!("turn{n} topic{}", n / 5)));
+            whole.store.put(newer());
+            own.store.put(newer());
+        }
+        settle(&index);
+        for n in 1..=60 {
+            let search = asked(&format!("turn{n} topic{}", n / 5));
+            let seen = ask_within(&index, "mine", &search);
+            assert_eq!(seen, ask_within(&only, "mine", &search), "{n}");
+            assert!(seen.proposed.iter().any(|candidate| !candidate.neighbours.is_empty()), "{n}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 pub(crate) use futures::executor::block_on;
 use jiff::Timestamp;
+use memory_core::access::Access;
 use memory_core::episode::Scope;
 use memory_core::id::NoteId;
 use memory_core::port::{Change, Space, StoreError};
@@ -211,6 +212,14 @@ pub(crate) fn asked(words: &str) -> Search {
 
 pub(crate) fn ask(index: &SearchIndex, search: &Search) -> Candidates {
     block_on(index.candidates(search.clone())).unwrap()
+}
+
+/// As a caller asks who may see this domain and those below it; in an order that does not depend on segments.
+pub(crate) fn ask_within(index: &SearchIndex, domain: &str, search: &Search) -> Candidates {
+    let access = Arc::new(Access::new(&[domain.to_owned()], true).unwrap());
+    let mut candidates = block_on(index.candidates_within(search.clone(), Some(access))).unwrap();
+    candidates.proposed.sort_by_key(|candidate| (candidate.found, candidate.passage));
+    candidates
 }
 
 /// The ids of the notes that have one of these words.

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use memory_core::access::{Access, is_within};
 use memory_core::retrieve::{Filter, Kind};
 
 use crate::coding::{Reader, put, put_name};
@@ -17,14 +18,14 @@ pub(crate) struct GroupKey {
 }
 
 impl GroupKey {
+    /// Whether a caller may see what is in it; anyone may who has no bounds.
+    pub(crate) fn is_visible(&self, access: Option<&Access>) -> bool {
+        access.is_none_or(|access| access.sees(self.domain.as_deref()))
+    }
+
     /// Whether a filter on kinds, domain and project lets it through.
     pub(crate) fn is_admitted(&self, filter: &Filter) -> bool {
-        let within = |domain: &str| {
-            self.domain
-                .as_deref()
-                .and_then(|own| own.strip_prefix(domain))
-                .is_some_and(|below| below.is_empty() || below.starts_with('.'))
-        };
+        let within = |domain: &str| self.domain.as_deref().is_some_and(|own| is_within(own, domain));
         (filter.kinds.is_empty() || filter.kinds.contains(&self.kind))
             && filter.domain.as_deref().is_none_or(within)
             && (filter.project.is_none() || filter.project.as_deref() == self.project.as_deref())

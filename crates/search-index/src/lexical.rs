@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use memory_core::retrieve::Filter;
+use memory_core::access::Access;
 use memory_core::search::{bm25, idf};
 
-use crate::admit::Admitted;
+use crate::admit::{Admitted, MayFind};
 use crate::best::{Best, Offering};
+use crate::bits::Bits;
 use crate::layout::Totals;
 use crate::limits::MENTIONS_AS_SAID;
 use crate::postings::Postings;
@@ -18,6 +19,8 @@ use crate::state::State;
 /// One segment in a search.
 pub(crate) struct Part<'a> {
     pub(crate) segment: &'a Segment,
+    /// Those of its documents that count no longer.
+    pub(crate) dead: &'a Bits,
     pub(crate) admitted: Admitted,
     /// For each term, the admitted passages that have it.
     lists: Vec<List>,
@@ -46,6 +49,8 @@ pub(crate) struct Lexical<'a> {
     averages: Averages,
     /// Whether some passages weigh less than others.
     has_mentions: bool,
+    /// Whether the caller may not see everything. What is measured over many documents then leaves out what it may not see.
+    pub(crate) is_bounded: bool,
 }
 
 /// How many documents a term counts as standing in: one that only mentions it in passing counts a tenth, or what is said
@@ -54,8 +59,8 @@ pub(crate) fn counted(said: u64, mentioned: u64) -> u64 {
     said + mentioned.div_ceil(MENTIONS_AS_SAID)
 }
 
-/// Average lengths over everything that is stored and was not deleted, whether it is admitted or not: what is normal
-/// for a text does not depend on the question.
+/// Average lengths over everything that is stored, was not deleted and may be seen by the caller, whether the filter admits
+/// it or not: what is normal for a text does not depend on the question.
 #[derive(Clone, Copy)]
 struct Averages {
     passage: f32,
@@ -72,23 +77,40 @@ impl Averages {
     }
 }
 
+/// Sums over what counts and may be seen.
+fn totals_within(parts: &[Part<'_>], access: &Access) -> Totals {
+    let mut totals = Totals::default();
+    for Part { segment, dead, .. } in parts {
+        let groups = segment.groups().iter().filter(|group| group.key.is_visible(Some(access)));
+        for document in groups.flat_map(|group| group.documents.clone()) {
+            if !dead.has(document) {
+                totals.add(&segment.totals_of(document));
+            }
+        }
+    }
+    totals
+}
+
 impl<'a> Lexical<'a> {
     /// Looks the terms up and scores every admitted passage. The last `guesses` of them are not taken for misspellings.
-    pub(crate) fn new(state: &'a State, terms: &[String], guesses: usize, filter: &Filter) -> Self {
+    pub(crate) fn new(state: &'a State, terms: &[String], guesses: usize, may_find: MayFind<'_>) -> Self {
         let part = |slot: &'a crate::state::Slot| {
             let lists = terms.iter().map(|_| List::default()).collect();
-            Part { segment: &slot.segment, admitted: Admitted::new(slot, filter), lists, scores: Vec::new() }
+            let (segment, dead) = (&*slot.segment, &*slot.dead.bits);
+            Part { segment, dead, admitted: Admitted::new(slot, may_find), lists, scores: Vec::new() }
         };
         let parts: Vec<Part<'_>> = state.slots.iter().map(part).collect();
         let documents = parts.iter().map(|part| part.admitted.documents).sum();
+        let totals = may_find.access.map_or(state.totals, |access| totals_within(&parts, access));
         let mut lexical = Self {
             parts,
             documents,
             frequencies: Vec::new(),
             spelled: Vec::new(),
             idf: Vec::new(),
-            averages: Averages::new(&state.totals),
-            has_mentions: state.totals.weighted < state.totals.length * u64::from(WEIGHT_STEPS),
+            averages: Averages::new(&totals),
+            has_mentions: totals.weighted < totals.length * u64::from(WEIGHT_STEPS),
+            is_bounded: may_find.access.is_some(),
         };
         let meant = terms.len().saturating_sub(guesses);
         for (number, term) in terms.iter().enumerate() {

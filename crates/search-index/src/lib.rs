@@ -52,9 +52,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
+use memory_core::access::Access;
 use memory_core::port::{Space, StoreError};
 use memory_core::search::{Candidates, Corpus, Search};
 
+use admit::MayFind;
 use limits::Limits;
 use place::Place;
 pub use shared::Activity;
@@ -167,17 +169,46 @@ impl SearchIndex {
         self.shared.is_idle()
     }
 
+    /// The same index for a caller: what it may not see is not there, and nothing that is counted counts it.
+    pub fn within(self: &Arc<Self>, access: &Arc<Access>) -> Arc<dyn memory_core::search::SearchIndex> {
+        if access.is_everything() {
+            return self.clone();
+        }
+        Arc::new(Within { index: self.clone(), access: access.clone() })
+    }
+
+    async fn candidates_within(
+        &self,
+        search: Search,
+        access: Option<Arc<Access>>,
+    ) -> Result<Candidates, StoreError> {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.shared.runtime.get_or_init(|| runtime);
+        }
+        let (state, serving) = self.shared.caught_up(self.keeper.is_some()).await?;
+        self.search(state, search, serving, access).await
+    }
+
     async fn search(
         &self,
         state: Arc<State>,
         search: Search,
         serving: Option<Space>,
+        access: Option<Arc<Access>>,
     ) -> Result<Candidates, StoreError> {
         let limits = self.shared.limits;
         let searched = state.clone();
         let work = move || {
-            let answer =
-                || query::candidates(&searched, &search, serving.as_ref(), limits.parallel_vector_bytes);
+            let may_find = MayFind { filter: &search.filter, access: access.as_deref() };
+            let answer = || {
+                query::candidates(
+                    &searched,
+                    &search,
+                    may_find,
+                    serving.as_ref(),
+                    limits.parallel_vector_bytes,
+                )
+            };
             catch_unwind(AssertUnwindSafe(answer)).ok()
         };
         let is_small = state.totals.passages <= limits.inline_passages_max;
@@ -196,11 +227,20 @@ impl SearchIndex {
 #[async_trait]
 impl memory_core::search::SearchIndex for SearchIndex {
     async fn candidates(&self, search: Search) -> Result<Candidates, StoreError> {
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            self.shared.runtime.get_or_init(|| runtime);
-        }
-        let (state, serving) = self.shared.caught_up(self.keeper.is_some()).await?;
-        self.search(state, search, serving).await
+        self.candidates_within(search, None).await
+    }
+}
+
+/// An index for a caller who may not see everything.
+struct Within {
+    index: Arc<SearchIndex>,
+    access: Arc<Access>,
+}
+
+#[async_trait]
+impl memory_core::search::SearchIndex for Within {
+    async fn candidates(&self, search: Search) -> Result<Candidates, StoreError> {
+        self.index.candidates_within(search, Some(self.access.clone())).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 use memory_core::port::Space;
 use memory_core::search::{Candidate, Candidates, Fit, Neighbour, Search};
 
+use crate::admit::MayFind;
 use crate::around::{Near, Surroundings};
 use crate::best::{Best, Scored};
 use crate::dense::Wanted;
@@ -19,6 +20,7 @@ use crate::state::State;
 pub(crate) fn candidates(
     state: &State,
     search: &Search,
+    may_find: MayFind<'_>,
     serving: Option<&Space>,
     parallel_vector_bytes: usize,
 ) -> Candidates {
@@ -27,12 +29,12 @@ pub(crate) fn candidates(
     let vector = search.vector.as_ref().filter(|(space, _)| Some(space) == serving);
     let wanted = vector.and_then(|(space, vector)| Wanted::new(space.clone(), vector));
     let guesses = search.guesses.saturating_sub(search.terms.len() - terms.len());
-    let lexical = || Lexical::new(state, terms, guesses, &search.filter);
+    let lexical = || Lexical::new(state, terms, guesses, may_find);
     let bytes = |_: &Wanted| state.totals.vectors as usize * serving.map_or(0, |space| space.dimensions);
     let is_large = !terms.is_empty() && wanted.as_ref().map_or(0, bytes) >= parallel_vector_bytes;
     let (lexical, by_vector) = match &wanted {
         Some(wanted) if is_large => thread::scope(|threads| {
-            let nearest = || nearest(&Lexical::new(state, &[], 0, &search.filter), wanted, limit);
+            let nearest = || nearest(&Lexical::new(state, &[], 0, may_find), wanted, limit);
             let dense = thread::Builder::new().spawn_scoped(threads, nearest);
             let lexical = lexical();
             match dense.map(thread::ScopedJoinHandle::join) {
@@ -72,7 +74,7 @@ struct Proposal<'a> {
 
 impl Proposal<'_> {
     fn make(self, by_words: &[Scored], by_vector: &[Scored], asked: usize) -> Candidates {
-        let mut around = Surroundings::new(&self.lexical.parts);
+        let mut around = Surroundings::new(&self.lexical.parts, self.lexical.is_bounded);
         let best = [by_words, by_vector];
         let mut places: Vec<(u32, u32)> =
             best.into_iter().flatten().map(|scored| (scored.part, scored.passage)).collect();

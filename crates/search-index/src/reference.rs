@@ -388,6 +388,40 @@ mod tests {
         }
     }
 
+    /// What somebody may see who may see `a` is what they see where nothing else was ever stored, number by number.
+    fn play_within(events: Vec<Event>) {
+        let (whole, own) = (Bench::new(), Bench::new());
+        let (mut index, only) = (whole.open(), own.open_in_memory());
+        for event in events {
+            match event {
+                Event::Put(entries) => entries.into_iter().for_each(|entry| {
+                    let domain = entry.scope.domain.as_deref();
+                    if domain.is_some_and(|domain| memory_core::access::is_within(domain, "a")) {
+                        own.store.put(entry.clone());
+                    } else {
+                        own.store.delete(entry.found);
+                    }
+                    whole.store.put(entry);
+                }),
+                Event::Delete(found) => [&whole, &own].iter().for_each(|bench| bench.store.delete(found)),
+                Event::Search(search) | Event::OtherSearches(search) => {
+                    let (seen, expected) =
+                        (ask_within(&index, "a", &search), ask_within(&only, "a", &search));
+                    assert_eq!(seen, expected);
+                }
+                Event::Settle => settle(&index),
+                Event::Reopen => {
+                    drop(index);
+                    index = whole.open();
+                }
+                Event::Space(name) => {
+                    [&whole, &own].iter().for_each(|bench| bench.store.contents().space = name.map(space));
+                }
+                Event::Forget(_) | Event::GoBack => {}
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -399,6 +433,11 @@ mod tests {
         #[test]
         fn in_memory_it_finds_what_brute_force_finds(events in proptest::collection::vec(event(), 1..40)) {
             play(events, true);
+        }
+
+        #[test]
+        fn nothing_tells_of_what_may_not_be_seen(events in proptest::collection::vec(event(), 1..40)) {
+            play_within(events);
         }
     }
 }

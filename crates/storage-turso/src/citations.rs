@@ -22,7 +22,8 @@ impl CitationStore for TursoStore {
         found: Vec<Found>,
         root: Fingerprint,
     ) -> Result<Vec<(Found, Vec<Citation>)>, StoreError> {
-        self.pool.read(move |link| citations(link, &found, root)).await
+        let allowed = self.allowed.clone();
+        self.pool.read(move |link| citations(link, &allowed.visible(link, found)?, root)).await
     }
 }
 

@@ -13,6 +13,7 @@ use memory_core::port::{
 };
 use memory_core::retrieve::Found;
 
+use crate::allowed::{Allowed, is_allowed};
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
 use crate::{TursoStore, changes, citations, jobs, learning};
@@ -20,28 +21,35 @@ use crate::{TursoStore, changes, citations, jobs, learning};
 #[async_trait]
 impl EpisodeStore for TursoStore {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
-        self.pool.write(move |link| batch.iter().map(|insertion| insert(link, insertion)).collect()).await
+        let allowed = self.allowed.clone();
+        let all =
+            move |link: &Link| batch.iter().map(|insertion| insert(link, &allowed, insertion)).collect();
+        self.pool.write(all).await
     }
 
     async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError> {
-        self.pool.write(move |link| append(link, id, &step)).await
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| append(link, &allowed, id, &step)).await
     }
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
-        self.pool.write(move |link| complete(link, id, &completion)).await
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| complete(link, &allowed, id, &completion)).await
     }
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
-        self.pool.read(move |link| snapshot(link, |link| get(link, id))).await
+        let allowed = self.allowed.clone();
+        self.pool.read(move |link| snapshot(link, |link| get(link, &allowed, id))).await
     }
 
     async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
-        self.pool.write(move |link| delete(link, id)).await
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| delete(link, &allowed, id)).await
     }
 
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
-        let ids = ids.to_vec();
-        self.pool.read(move |link| heads(link, &ids)).await
+        let (ids, allowed) = (ids.to_vec(), self.allowed.clone());
+        self.pool.read(move |link| heads(link, &allowed, &ids)).await
     }
 }
 
@@ -56,11 +64,18 @@ pub(crate) fn snapshot<T>(
     done
 }
 
-fn insert(link: &Link, insertion: &Insertion) -> Result<Inserted, StoreError> {
+fn insert(link: &Link, allowed: &Allowed, insertion: &Insertion) -> Result<Inserted, StoreError> {
     let Insertion { episode: Episode { head, steps }, job, citations } = insertion;
+    allowed.access().check_new(head.brief.scope.domain.as_deref())?;
     if let Some(external_id) = &head.external_id {
-        let taken = "SELECT id FROM episode WHERE external_id = ?1";
-        if let Some(id) = link.row(taken, [external_id.as_str()], |row| Columns::of(row).uuid())? {
+        let taken = concat!(
+            "SELECT id FROM episode WHERE external_id = ?1 AND ",
+            is_allowed!("domain", "?2"),
+            // That of the same domain, of others the oldest.
+            " ORDER BY domain IS ?3 DESC, key LIMIT 1"
+        );
+        let params = params![external_id.as_str(), allowed.domains(), head.brief.scope.domain.as_deref()];
+        if let Some(id) = link.row(taken, params, |row| Columns::of(row).uuid())? {
             return Ok(Inserted::Existing(EpisodeId(id)));
         }
     }
@@ -134,9 +149,14 @@ struct State {
     completed: bool,
 }
 
-fn state(link: &Link, id: EpisodeId) -> Result<State, StoreError> {
-    let sql = "SELECT key, revision, step_count, completed_at IS NOT NULL FROM episode WHERE id = ?1";
-    let found = link.row(sql, [id.to_string()], |row| {
+/// What there is to change.
+fn state(link: &Link, allowed: &Allowed, id: EpisodeId) -> Result<State, StoreError> {
+    allowed.access().check_change()?;
+    let sql = concat!(
+        "SELECT key, revision, step_count, completed_at IS NOT NULL FROM episode WHERE id = ?1 AND ",
+        is_allowed!("domain", "?2")
+    );
+    let found = link.row(sql, params![id.to_string(), allowed.domains()], |row| {
         let mut columns = Columns::of(row);
         Ok(State {
             key: columns.integer()?,
@@ -148,8 +168,13 @@ fn state(link: &Link, id: EpisodeId) -> Result<State, StoreError> {
     found.ok_or(StoreError::NotFound)
 }
 
-fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<Appended, StoreError> {
-    let State { key, steps, completed, .. } = state(link, id)?;
+fn append(
+    link: &Link,
+    allowed: &Allowed,
+    id: EpisodeId,
+    insertion: &StepInsertion,
+) -> Result<Appended, StoreError> {
+    let State { key, steps, completed, .. } = state(link, allowed, id)?;
     if let Some(external_id) = &insertion.step.external_id {
         let sql = "SELECT number FROM step WHERE episode = ?1 AND external_id = ?2";
         let same = link.row(sql, params![key, external_id.as_str()], |row| Columns::of(row).unsigned())?;
@@ -173,9 +198,14 @@ fn append(link: &Link, id: EpisodeId, insertion: &StepInsertion) -> Result<Appen
     Ok(Appended::New(number))
 }
 
-fn complete(link: &Link, id: EpisodeId, insertion: &CompletionInsertion) -> Result<(), StoreError> {
+fn complete(
+    link: &Link,
+    allowed: &Allowed,
+    id: EpisodeId,
+    insertion: &CompletionInsertion,
+) -> Result<(), StoreError> {
     let CompletionInsertion { revision, completion, job, citations } = insertion;
-    let State { key, revision: current, completed, .. } = state(link, id)?;
+    let State { key, revision: current, completed, .. } = state(link, allowed, id)?;
     if completed {
         return Err(StoreError::Completed);
     }
@@ -208,8 +238,8 @@ fn store_completion(link: &Link, key: i64, completion: &Completion) -> Result<()
     Ok(())
 }
 
-fn delete(link: &Link, id: EpisodeId) -> Result<(), StoreError> {
-    let State { key, .. } = state(link, id)?;
+fn delete(link: &Link, allowed: &Allowed, id: EpisodeId) -> Result<(), StoreError> {
+    let State { key, .. } = state(link, allowed, id)?;
     learning::unlearn(link, key)?;
     link.execute("DELETE FROM job WHERE episode = ?1", [id.to_string()])?;
     link.execute("DELETE FROM feedback WHERE kind = 'episode' AND id = ?1", [id.to_string()])?;
@@ -225,8 +255,8 @@ pub(crate) fn steps_of(link: &Link, episode: i64) -> Result<Vec<Step>, StoreErro
     link.rows(sql, [episode], step)
 }
 
-fn get(link: &Link, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
-    let Some(head) = heads(link, &[id])?.into_iter().next() else { return Ok(None) };
+fn get(link: &Link, allowed: &Allowed, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
+    let Some(head) = heads(link, allowed, &[id])?.into_iter().next() else { return Ok(None) };
     let sql = concat!(
         "SELECT ",
         step_columns!(),
@@ -236,11 +266,20 @@ fn get(link: &Link, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
     Ok(Some(Episode { head, steps }))
 }
 
-pub(crate) fn heads(link: &Link, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
-    let sql =
-        concat!("SELECT ", head_columns!(), " FROM episode WHERE id IN (SELECT value FROM json_each(?1))");
+pub(crate) fn heads(
+    link: &Link,
+    allowed: &Allowed,
+    ids: &[EpisodeId],
+) -> Result<Vec<EpisodeHead>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        head_columns!(),
+        " FROM episode WHERE id IN (SELECT value FROM json_each(?1)) AND ",
+        is_allowed!("domain", "?2")
+    );
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let found = link.rows(sql, [json(&names)], |row| head(&mut Columns::of(row)))?;
+    let found =
+        link.rows(sql, params![json(&names), allowed.domains()], |row| head(&mut Columns::of(row)))?;
     let mut by_id: HashMap<EpisodeId, EpisodeHead> = found.into_iter().map(|head| (head.id, head)).collect();
     Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
 }

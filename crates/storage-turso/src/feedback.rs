@@ -9,6 +9,7 @@ use memory_core::pattern::{Correction, Tally};
 use memory_core::port::{FeedbackStore, StoreError};
 use memory_core::retrieve::{Found, Kind};
 
+use crate::allowed::{Allowed, is_allowed};
 use crate::link::{Link, Read};
 use crate::row::{Columns, kind_and_id};
 use crate::{TursoStore, changes};
@@ -16,10 +17,12 @@ use crate::{TursoStore, changes};
 #[async_trait]
 impl FeedbackStore for TursoStore {
     async fn give(&self, feedback: Feedback) -> Result<(), StoreError> {
-        self.pool.write(move |link| give(link, &feedback)).await
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| give(link, &allowed, &feedback)).await
     }
 
     async fn usefulness(&self, found: Vec<Found>) -> Result<Vec<(Found, Tally)>, StoreError> {
+        let allowed = self.allowed.clone();
         self.pool
             .read(move |link| {
                 // Mostly nothing was said of anything.
@@ -27,7 +30,7 @@ impl FeedbackStore for TursoStore {
                     return Ok(Vec::new());
                 }
                 let mut said = Vec::new();
-                for found in found {
+                for found in allowed.visible(link, found)? {
                     let of_it = said_of(link, found)?;
                     if of_it.episodes > 0 {
                         said.push((found, of_it));
@@ -45,9 +48,10 @@ impl FeedbackStore for TursoStore {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let Correction { verdict, note } = correction.unwrap_or_default();
+        let allowed = self.allowed.clone();
         self.pool
             .write(move |link| {
-                exists(link, Found::Pattern(id))?;
+                may_be_changed(link, &allowed, Found::Pattern(id))?;
                 let (verdict, note) = (verdict.map(|verdict| verdict.name()), note.as_deref());
                 let sql = "INSERT INTO correction (pattern, verdict, note, deleted, at) VALUES (?1, ?2, ?3, 0, ?4)
                            ON CONFLICT (pattern) DO UPDATE SET verdict = excluded.verdict, note = excluded.note,
@@ -59,9 +63,10 @@ impl FeedbackStore for TursoStore {
     }
 
     async fn delete_pattern(&self, id: PatternId, at: Timestamp) -> Result<(), StoreError> {
+        let allowed = self.allowed.clone();
         self.pool
             .write(move |link| {
-                exists(link, Found::Pattern(id))?;
+                may_be_changed(link, &allowed, Found::Pattern(id))?;
                 let sql = "INSERT INTO correction (pattern, deleted, at) VALUES (?1, 1, ?2)
                            ON CONFLICT (pattern) DO UPDATE SET deleted = 1, at = excluded.at";
                 link.execute(sql, params![id.to_string(), at.as_microsecond()])?;
@@ -73,21 +78,26 @@ impl FeedbackStore for TursoStore {
     }
 }
 
-/// [`StoreError::NotFound`] unless the thing exists and may be told.
-fn exists(link: &Link, found: Found) -> Result<(), StoreError> {
+/// [`StoreError::NotFound`] unless the thing exists and may be told, [`StoreError::Refused`] to who may only read.
+fn may_be_changed(link: &Link, allowed: &Allowed, found: Found) -> Result<(), StoreError> {
+    allowed.access().check_change()?;
     let (kind, id) = kind_and_id(found);
     let sql = match kind {
-        Kind::Episode => "SELECT count(*) FROM episode WHERE id = ?1",
-        Kind::Note => "SELECT count(*) FROM note WHERE id = ?1",
-        Kind::Pattern => "SELECT count(*) FROM shown_pattern WHERE id = ?1",
+        Kind::Episode => {
+            concat!("SELECT count(*) FROM episode WHERE id = ?1 AND ", is_allowed!("domain", "?2"))
+        }
+        Kind::Note => concat!("SELECT count(*) FROM note WHERE id = ?1 AND ", is_allowed!("domain", "?2")),
+        Kind::Pattern => {
+            concat!("SELECT count(*) FROM shown_pattern WHERE id = ?1 AND ", is_allowed!("domain", "?2"))
+        }
     };
-    if link.number(sql, [id])? == 0 { Err(StoreError::NotFound) } else { Ok(()) }
+    if link.number(sql, (id, allowed.domains()))? == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
-fn give(link: &Link, feedback: &Feedback) -> Result<(), StoreError> {
+fn give(link: &Link, allowed: &Allowed, feedback: &Feedback) -> Result<(), StoreError> {
     let Feedback { about, usefulness, comment, at } = feedback;
     for found in about {
-        exists(link, *found)?;
+        may_be_changed(link, allowed, *found)?;
         let (kind, id) = kind_and_id(*found);
         let sql = "INSERT INTO feedback (kind, id, verdict, comment, at) VALUES (?1, ?2, ?3, ?4, ?5)";
         let verdict = usefulness.name();

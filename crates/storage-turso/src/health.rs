@@ -4,23 +4,47 @@ use async_trait::async_trait;
 use memory_core::port::{StoreCounts, StoreError, StoreHealth};
 
 use crate::TursoStore;
+use crate::allowed::is_allowed;
 use crate::migrate::version;
+
+/// A number of what may be seen in a table.
+macro_rules! counted {
+    ($what:literal, $table:literal, $condition:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $condition,
+            " AND ",
+            is_allowed!("domain", "?1")
+        )
+    };
+}
 
 #[async_trait]
 impl StoreHealth for TursoStore {
     async fn counts(&self) -> Result<StoreCounts, StoreError> {
+        let allowed = self.allowed.clone();
         self.pool
-            .read(|link| {
+            .read(move |link| {
+                let own = || [allowed.domains()];
                 Ok(StoreCounts {
-                    episodes: link.number("SELECT count(*) FROM episode", ())?,
+                    episodes: link.number(counted!("count(*)", "episode", "1"), own())?,
                     open_episodes: link
-                        .number("SELECT count(*) FROM episode WHERE completed_at IS NULL", ())?,
-                    steps: link.number("SELECT coalesce(sum(step_count), 0) FROM episode", ())?,
-                    notes: link.number("SELECT count(*) FROM note WHERE superseded_by IS NULL", ())?,
+                        .number(counted!("count(*)", "episode", "completed_at IS NULL"), own())?,
+                    steps: link.number(counted!("coalesce(sum(step_count), 0)", "episode", "1"), own())?,
+                    notes: link.number(counted!("count(*)", "note", "superseded_by IS NULL"), own())?,
                     superseded_notes: link
-                        .number("SELECT count(*) FROM note WHERE superseded_by IS NOT NULL", ())?,
-                    patterns: link.number("SELECT count(*) FROM shown_pattern", ())?,
-                    bytes: link.number("PRAGMA page_count", ())? * link.number("PRAGMA page_size", ())?,
+                        .number(counted!("count(*)", "note", "superseded_by IS NOT NULL"), own())?,
+                    patterns: link.number(counted!("count(*)", "shown_pattern", "1"), own())?,
+                    // It tells how much others have stored.
+                    bytes: if allowed.access().is_everything() {
+                        link.number("PRAGMA page_count", ())? * link.number("PRAGMA page_size", ())?
+                    } else {
+                        0
+                    },
                     schema_version: version(link)?,
                 })
             })

@@ -8,6 +8,7 @@ use memory_core::job::{Job, JobCounts, NewJob, Priority, Retry};
 use memory_core::port::{JobStore, StoreError};
 
 use crate::TursoStore;
+use crate::allowed::is_allowed;
 use crate::link::Link;
 use crate::row::{Columns, signed};
 
@@ -73,11 +74,17 @@ impl JobStore for TursoStore {
     }
 
     async fn counts(&self) -> Result<JobCounts, StoreError> {
-        let sql = "SELECT state, count(*) FROM job GROUP BY state";
+        let sql = concat!(
+            "SELECT state, count(*) FROM job WHERE ?1 IS NULL OR EXISTS (
+                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
+            is_allowed!("e.domain", "?1"),
+            ") GROUP BY state"
+        );
+        let allowed = self.allowed.clone();
         let states = self
             .pool
             .read(move |link| {
-                link.rows(sql, (), |row| {
+                link.rows(sql, [allowed.domains()], |row| {
                     let mut columns = Columns::of(row);
                     Ok((columns.text()?, columns.unsigned::<u64>()?))
                 })

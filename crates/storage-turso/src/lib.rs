@@ -4,6 +4,7 @@
 //! functions and because a connection that never changes threads is the use of it that was found sound
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
+mod allowed;
 mod changes;
 mod citations;
 mod corpus;
@@ -28,20 +29,32 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
-use memory_core::port::StoreError;
+use memory_core::access::Access;
+use memory_core::port::{Guarded, StoreError};
 use uuid::Uuid;
 
+use allowed::Allowed;
 use pool::Pool;
 
-/// The store. Cheap to clone; implements every storage port of [`memory_core::port`].
+/// The store, for one caller. Cheap to clone; implements every storage port of [`memory_core::port`]. What the background
+/// work needs ([`JobStore`](memory_core::port::JobStore) but for its counts, the corpus, vectors, the change log) is the
+/// same for every caller and given to none.
 #[derive(Clone)]
 pub struct TursoStore {
     pool: Arc<Pool>,
     id: Uuid,
+    allowed: Allowed,
+}
+
+impl Guarded for TursoStore {
+    fn within(&self, access: &Arc<Access>) -> Self {
+        Self { allowed: Allowed::new(access), ..self.clone() }
+    }
 }
 
 impl TursoStore {
-    /// Opens the database file, creates it if there is none, and brings its schema up to date.
+    /// Opens the database file, creates it if there is none, and brings its schema up to date. The store is that of who may
+    /// see and change everything.
     ///
     /// # Errors
     /// [`StoreError::Newer`] for a database of a newer version, [`StoreError::Corrupt`] for a file that is no database
@@ -50,7 +63,7 @@ impl TursoStore {
         create_private(path);
         let pool = Arc::new(Pool::new(path));
         match identify(&pool, path.display().to_string()).await {
-            Ok(id) => Ok(Self { pool, id }),
+            Ok(id) => Ok(Self { pool, id, allowed: Allowed::new(&Arc::new(Access::everything())) }),
             Err(error) => {
                 // A process that ends now would leave the connection's log files behind.
                 pool.close().await;

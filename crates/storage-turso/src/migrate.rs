@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0003_basis.sql"),
     include_str!("../../../migrations/0004_citation.sql"),
     include_str!("../../../migrations/0005_learning.sql"),
+    include_str!("../../../migrations/0006_external_id.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
@@ -22,6 +23,18 @@ pub(crate) fn up(link: &Link, path: &str) -> Result<(), StoreError> {
     // Looked at first, so that a database of a newer version is left exactly as it is.
     refuse_newer(version(link)?, known, path)?;
     keep_log(link)?;
+    if version(link)? == known {
+        return Ok(());
+    }
+    // A table that others refer to is made anew under another name; with foreign keys on, to drop the old one would delete
+    // what refers to it. They cannot be switched within a transaction.
+    link.batch("PRAGMA foreign_keys = OFF")?;
+    let done = apply(link, known, path);
+    link.batch("PRAGMA foreign_keys = ON")?;
+    done
+}
+
+fn apply(link: &Link, known: u32, path: &str) -> Result<(), StoreError> {
     while version(link)? < known {
         link.transaction(|link| {
             // Read again under the write lock: another process may have been faster.
@@ -127,7 +140,7 @@ mod tests {
         version_1(&path);
         let store = TursoStore::open(&path).await.unwrap();
         assert_eq!(store.check().await, Ok(vec![]));
-        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 5);
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 6);
         assert_eq!(store.standing().await, Ok(Standing { seq: 4, space: None }));
         assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 4);
         assert_eq!(store.spaces().await, Ok(vec![]));

@@ -9,6 +9,7 @@ use memory_core::note::Note;
 use memory_core::port::{NoteStore, StoreError};
 use memory_core::retrieve::Found;
 
+use crate::allowed::{Allowed, is_allowed};
 use crate::link::Link;
 use crate::row::{Columns, json, note, note_columns};
 use crate::{TursoStore, changes, citations};
@@ -21,7 +22,8 @@ impl NoteStore for TursoStore {
         supersedes: Vec<String>,
         citations: Option<Citations>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
-        self.pool.write(move |link| remember(link, &note, &supersedes, citations.as_ref())).await
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| remember(link, &allowed, &note, &supersedes, citations.as_ref())).await
     }
 }
 
@@ -32,28 +34,32 @@ impl TursoStore {
     /// # Errors
     /// As [`NoteStore::remember`]; then none is stored.
     pub async fn remember_all(&self, notes: Vec<Note>) -> Result<(), StoreError> {
-        let all =
-            move |link: &Link| notes.iter().try_for_each(|note| remember(link, note, &[], None).map(drop));
+        let allowed = self.allowed.clone();
+        let all = move |link: &Link| {
+            notes.iter().try_for_each(|note| remember(link, &allowed, note, &[], None).map(drop))
+        };
         self.pool.write(all).await
     }
 }
 
 fn remember(
     link: &Link,
+    allowed: &Allowed,
     new: &Note,
     supersedes: &[String],
     cited: Option<&Citations>,
 ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+    allowed.access().check_new(new.scope.domain.as_deref())?;
     let mut replaced = Vec::new();
     for name in supersedes {
-        replaced.extend(current(link, name)?);
+        replaced.extend(current(link, allowed, name)?);
     }
-    let same = said_before(link, new)?;
+    let same = said_before(link, allowed, new)?;
     let id = same.unwrap_or(new.id);
     if same.is_none()
         && let Some(external_id) = &new.external_id
     {
-        replaced.extend(by_external_id(link, external_id)?);
+        replaced.extend(by_external_id(link, allowed, external_id)?);
     }
     replaced.sort();
     replaced.dedup();
@@ -69,31 +75,41 @@ fn remember(
     Ok((id, replaced))
 }
 
-/// The current note of this id or external id; `None` if it was superseded before, which is as good.
-fn current(link: &Link, name: &str) -> Result<Option<NoteId>, StoreError> {
-    let sql = "SELECT id, superseded_by IS NULL FROM note WHERE id = lower(?1) OR external_id = ?1
-               ORDER BY superseded_by IS NULL DESC LIMIT 1";
-    let found = link.row(sql, [name], |row| {
+/// The current notes of this id or external id, of which each domain may have one; none if all were superseded before, which
+/// is as good.
+fn current(link: &Link, allowed: &Allowed, name: &str) -> Result<Vec<NoteId>, StoreError> {
+    let sql = concat!(
+        "SELECT id, superseded_by IS NULL FROM note WHERE (id = lower(?1) OR external_id = ?1) AND ",
+        is_allowed!("domain", "?2")
+    );
+    let found = link.rows(sql, params![name, allowed.domains()], |row| {
         let mut columns = Columns::of(row);
         Ok((NoteId(columns.uuid()?), columns.integer()? != 0))
     })?;
-    let (id, is_current) = found.ok_or(StoreError::NotFound)?;
-    Ok(is_current.then_some(id))
+    if found.is_empty() {
+        return Err(StoreError::NotFound);
+    }
+    Ok(found.into_iter().filter(|(_, is_current)| *is_current).map(|(id, _)| id).collect())
 }
 
-fn by_external_id(link: &Link, external_id: &str) -> Result<Option<NoteId>, StoreError> {
-    let sql = "SELECT id FROM note WHERE external_id = ?1 AND superseded_by IS NULL";
-    link.row(sql, [external_id], |row| Columns::of(row).uuid().map(NoteId))
+fn by_external_id(link: &Link, allowed: &Allowed, external_id: &str) -> Result<Vec<NoteId>, StoreError> {
+    let sql = concat!(
+        "SELECT id FROM note WHERE external_id = ?1 AND superseded_by IS NULL AND ",
+        is_allowed!("domain", "?2")
+    );
+    link.rows(sql, params![external_id, allowed.domains()], |row| Columns::of(row).uuid().map(NoteId))
 }
 
 /// The current note that says the same for the same purpose.
-fn said_before(link: &Link, new: &Note) -> Result<Option<NoteId>, StoreError> {
+fn said_before(link: &Link, allowed: &Allowed, new: &Note) -> Result<Option<NoteId>, StoreError> {
     let sql = concat!(
         "SELECT ",
         note_columns!(),
-        " FROM note WHERE substr(text, 1, 100) = substr(?1, 1, 100) AND text = ?1 AND superseded_by IS NULL"
+        " FROM note WHERE substr(text, 1, 100) = substr(?1, 1, 100) AND text = ?1 AND superseded_by IS NULL AND ",
+        is_allowed!("domain", "?2")
     );
-    let alike = link.rows(sql, [new.text.as_str()], |row| note(&mut Columns::of(row)))?;
+    let alike =
+        link.rows(sql, params![new.text.as_str(), allowed.domains()], |row| note(&mut Columns::of(row)))?;
     let same = |stored: &Note| Note { id: new.id, at: new.at, ..stored.clone() } == *new;
     Ok(alike.iter().find(|stored| same(stored)).map(|stored| stored.id))
 }

@@ -10,6 +10,7 @@ use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
 use memory_core::retrieve::{Lesson, Lessons};
 
 use crate::TursoStore;
+use crate::allowed::{Allowed, is_allowed};
 use crate::episodes::snapshot;
 use crate::learning::{self, stored};
 use crate::link::Link;
@@ -27,40 +28,59 @@ pub(crate) use is_searchable;
 #[async_trait]
 impl PatternStore for TursoStore {
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
-        self.pool.write(move |link| learning::record(link, &studied)).await
+        let allowed = self.allowed.clone();
+        let record = move |link: &Link| {
+            allowed.access().check_everything()?;
+            learning::record(link, &studied)
+        };
+        self.pool.write(record).await
     }
 
     async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
-        self.pool.read(move |link| snapshot(link, |link| lessons(link, &episodes, &tasks))).await
+        let allowed = self.allowed.clone();
+        let read = move |link: &Link| lessons(link, &allowed, &episodes, &tasks);
+        self.pool.read(move |link| snapshot(link, read)).await
     }
 
     async fn fields(&self) -> Result<Fields, StoreError> {
-        self.pool.read(fields).await
+        let allowed = self.allowed.clone();
+        self.pool.read(move |link| fields(link, &allowed)).await
     }
 
     async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
-        self.pool.read(move |link| list(link, &listing)).await
+        let allowed = self.allowed.clone();
+        self.pool.read(move |link| list(link, &allowed, &listing)).await
     }
 
     async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
-        self.pool.read(move |link| evidence(link, id, max)).await
+        let allowed = self.allowed.clone();
+        self.pool.read(move |link| evidence(link, &allowed, id, max)).await
     }
 
     async fn relearn(&self) -> Result<u64, StoreError> {
+        self.allowed.access().check_everything()?;
         self.pool.write(learning::relearn).await
     }
 }
 
-fn lessons(link: &Link, episodes: &[EpisodeId], tasks: &[u64]) -> Result<Lessons, StoreError> {
+fn lessons(
+    link: &Link,
+    allowed: &Allowed,
+    episodes: &[EpisodeId],
+    tasks: &[u64],
+) -> Result<Lessons, StoreError> {
     let names = json(&episodes.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let sql = "SELECT v.pattern, asked.key, v.detail
+    let sql = concat!(
+        "SELECT v.pattern, asked.key, v.detail
          FROM json_each(?1) asked JOIN episode e ON e.id = asked.value CROSS JOIN evidence v ON v.episode = e.key
               CROSS JOIN pattern p ON p.key = v.pattern
-         WHERE p.episodes >= ?2 OR p.kind IN ('error_recovery', 'pitfall')
-         ORDER BY asked.key";
+         WHERE (p.episodes >= ?2 OR p.kind IN ('error_recovery', 'pitfall')) AND ",
+        is_allowed!("p.domain", "?3"),
+        " ORDER BY asked.key"
+    );
     // Most patterns are shown by several of the episodes, so each is read once, after the evidence.
     let mut shown: HashMap<i64, (Vec<EpisodeId>, Option<String>)> = HashMap::new();
-    link.rows(sql, params![names, VERDICT_EPISODES_MIN], |row| {
+    link.rows(sql, params![names, VERDICT_EPISODES_MIN, allowed.domains()], |row| {
         let mut columns = Columns::of(row);
         let (key, asked): (i64, usize) = (columns.integer()?, columns.unsigned()?);
         let (shown_by, detail) = shown.entry(key).or_default();
@@ -98,13 +118,17 @@ fn lessons(link: &Link, episodes: &[EpisodeId], tasks: &[u64]) -> Result<Lessons
         let own = own.remove(&key).unwrap_or_default();
         Ok(Lesson { pattern: pattern(&mut columns)?, own, shown_by, detail })
     })?;
-    Ok(Lessons { lessons, fields: fields(link)? })
+    Ok(Lessons { lessons, fields: fields(link, allowed)? })
 }
 
-fn fields(link: &Link) -> Result<Fields, StoreError> {
-    let sql = "SELECT domain, signature, weight, credit, episodes, families, coalesce(strength, 2.0)
-               FROM pattern WHERE kind = 'base' ORDER BY domain, signature";
-    let fields = link.rows(sql, (), |row| {
+fn fields(link: &Link, allowed: &Allowed) -> Result<Fields, StoreError> {
+    let sql = concat!(
+        "SELECT domain, signature, weight, credit, episodes, families, coalesce(strength, 2.0)
+         FROM pattern WHERE kind = 'base' AND ",
+        is_allowed!("domain", "?1"),
+        " ORDER BY domain, signature"
+    );
+    let fields = link.rows(sql, [allowed.domains()], |row| {
         let mut columns = Columns::of(row);
         let (domain, signature) = (columns.text()?, columns.text()?);
         let Some(PatternBody::Base { measure }) = PatternBody::parse("base", &signature) else {
@@ -116,7 +140,7 @@ fn fields(link: &Link) -> Result<Fields, StoreError> {
     Ok(Fields(fields.into_iter().flatten().collect()))
 }
 
-fn list(link: &Link, listing: &Listing) -> Result<Vec<Pattern>, StoreError> {
+fn list(link: &Link, allowed: &Allowed, listing: &Listing) -> Result<Vec<Pattern>, StoreError> {
     let Listing { domain, kind, after, max } = listing;
     let (episodes, id) = match after {
         Some((episodes, id)) => (i64::from(*episodes), id.to_string()),
@@ -128,19 +152,25 @@ fn list(link: &Link, listing: &Listing) -> Result<Vec<Pattern>, StoreError> {
         " FROM shown_pattern p
           WHERE (?1 IS NULL OR p.domain = ?1 OR substr(p.domain, 1, length(?1) + 1) = ?1 || '.')
             AND (?2 IS NULL OR p.kind = ?2)
-            AND (p.episodes < ?3 OR (p.episodes = ?3 AND p.id > ?4))
-          ORDER BY p.episodes DESC, p.id LIMIT ?5"
+            AND (p.episodes < ?3 OR (p.episodes = ?3 AND p.id > ?4)) AND ",
+        is_allowed!("p.domain", "?6"),
+        " ORDER BY p.episodes DESC, p.id LIMIT ?5"
     );
-    let params = params![domain.as_deref(), kind.as_deref(), episodes, id, signed(*max as u64)];
+    let (domain, max) = (domain.as_deref(), signed(*max as u64));
+    let params = params![domain, kind.as_deref(), episodes, id, max, allowed.domains()];
     link.rows(sql, params, |row| pattern(&mut Columns::of(row)))
 }
 
-fn evidence(link: &Link, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
-    let sql = "SELECT e.id, e.external_id, e.outcome, v.weight, v.credit, v.detail
+fn evidence(link: &Link, allowed: &Allowed, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
+    let sql = concat!(
+        "SELECT e.id, e.external_id, e.outcome, v.weight, v.credit, v.detail
                FROM shown_pattern p JOIN support s ON s.pattern = p.key JOIN learned l ON l.family = s.family
                    JOIN evidence v ON v.episode = l.episode AND v.pattern = p.key JOIN episode e ON e.key = v.episode
-               WHERE p.id = ?1 ORDER BY l.at DESC, e.id DESC LIMIT ?2";
-    link.rows(sql, params![id.to_string(), signed(max as u64)], |row| {
+               WHERE p.id = ?1 AND ",
+        is_allowed!("p.domain", "?3"),
+        " ORDER BY l.at DESC, e.id DESC LIMIT ?2"
+    );
+    link.rows(sql, params![id.to_string(), signed(max as u64), allowed.domains()], |row| {
         let mut columns = Columns::of(row);
         Ok(Evidence {
             episode: EpisodeId(columns.uuid()?),

@@ -2,6 +2,7 @@
 //!
 //! [`contract!`](crate::contract!) makes a test of each of them; it is the list of all behaviours.
 
+pub mod access;
 pub mod changes;
 pub mod citations;
 pub mod corpus;
@@ -35,6 +36,18 @@ use crate::{Stores, TestSource};
 macro_rules! contract {
     ($fresh:ident) => {
         $crate::contract! { @tests $fresh,
+            access {
+                what_may_not_be_seen_is_not_there
+                what_may_not_be_seen_cannot_be_changed
+                nothing_is_stored_outside_of_the_own_domains
+                who_may_only_read_changes_nothing
+                an_external_id_of_another_domain_is_free
+                a_note_supersedes_only_what_its_author_may_see
+                patterns_and_usual_rates_are_those_of_the_own_domains
+                calls_are_counted_in_the_own_domains
+                feedback_and_citations_are_told_of_what_may_be_seen
+                only_what_may_be_seen_is_counted
+            }
             episodes {
                 an_episode_comes_back_with_every_field
                 an_episode_with_nothing_optional_comes_back
@@ -347,6 +360,7 @@ mod tests {
     #[test]
     fn the_macro_lists_every_behaviour() {
         let sources = [
+            include_str!("contract/access.rs"),
             include_str!("contract/changes.rs"),
             include_str!("contract/citations.rs"),
             include_str!("contract/corpus.rs"),

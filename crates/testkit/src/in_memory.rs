@@ -15,13 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use memory_core::access::{self, Access};
 use memory_core::citation::{Citation, Fingerprint};
 use memory_core::episode::Episode;
 use memory_core::feedback::Feedback;
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::pattern::Correction;
-use memory_core::port::{AnswerCache, AnswerKey, Change, Semantics, Space};
-use memory_core::retrieve::{Answer, Found};
+use memory_core::port::{AnswerCache, AnswerKey, Change, Guarded, Semantics, Space};
+use memory_core::retrieve::{Answer, Found, Item};
 use memory_core::vector::Vector;
 
 use crate::Stores;
@@ -32,9 +33,22 @@ use vectors::KeptSpace;
 
 /// Keeps everything in memory, behind one lock. Every change is checked before it is begun, so that a refused one
 /// leaves no trace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct InMemoryStore {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    access: Arc<Access>,
+}
+
+impl Default for InMemoryStore {
+    fn default() -> Self {
+        Self { state: Arc::default(), access: Arc::new(Access::everything()) }
+    }
+}
+
+impl Guarded for InMemoryStore {
+    fn within(&self, access: &Arc<Access>) -> Self {
+        Self { state: self.state.clone(), access: access.clone() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +75,22 @@ impl InMemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics while it holds the lock")
     }
+
+    /// Whether the caller may see a domain.
+    fn sees(&self, domain: Option<&str>) -> bool {
+        self.access.sees(domain)
+    }
+
+    /// The thing, if the caller may see it.
+    fn item(&self, state: &State, found: Found) -> Option<Item> {
+        let item = state.item(found)?;
+        let domain = match &item {
+            Item::Episode(head) => &head.brief.scope.domain,
+            Item::Pattern(pattern) => &pattern.domain,
+            Item::Note(note) => &note.scope.domain,
+        };
+        self.sees(domain.as_deref()).then_some(item)
+    }
 }
 
 impl State {
@@ -72,9 +102,7 @@ impl State {
 
 /// Whether a domain is the one asked for or lies below it; any is where none is asked for.
 fn is_within(domain: Option<&str>, asked: Option<&str>) -> bool {
-    let Some(asked) = asked else { return true };
-    let rest = domain.and_then(|domain| domain.strip_prefix(asked));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    asked.is_none_or(|asked| domain.is_some_and(|domain| access::is_within(domain, asked)))
 }
 
 /// An answer cache that forgets at once.

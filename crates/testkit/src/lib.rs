@@ -22,15 +22,19 @@ use std::sync::Arc;
 use std::thread;
 
 use futures::executor::block_on;
+use memory_core::access::Access;
 use memory_core::port::{
-    ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, ItemStore, JobStore, NoteStore,
-    PatternStore, Ports, Source, StoreHealth, VectorStore,
+    ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, Gate, Guarded, ItemStore,
+    JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth, VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
 use search_index::SearchIndex;
 
-/// All ports of one store.
+/// Gives the ports of a store for a caller.
+pub type Within = dyn Fn(&Arc<Access>) -> Stores + Send + Sync;
+
+/// All ports of one store, for one caller.
 #[derive(Clone)]
 pub struct Stores {
     /// Episodes.
@@ -59,6 +63,8 @@ pub struct Stores {
     pub health: Arc<dyn StoreHealth>,
     /// Whatever must live as long as the store, such as its temporary directory.
     pub keep: Option<Arc<dyn Any + Send + Sync>>,
+    /// The same store for other callers.
+    pub within: Arc<Within>,
 }
 
 impl Stores {
@@ -66,9 +72,13 @@ impl Stores {
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
         T: EpisodeStore + NoteStore + Corpus + ItemStore + CitationStore + VectorStore,
-        T: PatternStore + ExperienceStore + FeedbackStore + JobStore + ChangeLog + StoreHealth + 'static,
+        T: PatternStore + ExperienceStore + FeedbackStore + JobStore + ChangeLog + StoreHealth,
+        T: Guarded + 'static,
     {
+        let (whole, kept) = (store.clone(), keep.clone());
+        let within = move |access: &Arc<Access>| Self::of(Arc::new(whole.within(access)), kept.clone());
         Self {
+            within: Arc::new(within),
             episodes: store.clone(),
             notes: store.clone(),
             corpus: store.clone(),
@@ -85,12 +95,30 @@ impl Stores {
         }
     }
 
+    /// The same store for another caller.
+    #[must_use]
+    pub fn within(&self, access: &Access) -> Self {
+        (self.within)(&Arc::new(access.clone()))
+    }
+
     /// The ports of the use cases, with a search index in memory, no model, no work tree, and an answer cache that keeps nothing.
     pub fn ports(&self, source: Arc<dyn Source>) -> Ports {
+        let index = index(self.corpus.clone());
+        let callers =
+            Arc::new(Callers { stores: self.clone(), index: index.clone(), source: source.clone() });
+        self.ports_with(index, source, callers)
+    }
+
+    fn ports_with(
+        &self,
+        index: Arc<dyn memory_core::search::SearchIndex>,
+        source: Arc<dyn Source>,
+        gate: Arc<dyn Gate>,
+    ) -> Ports {
         Ports {
             episodes: self.episodes.clone(),
             notes: self.notes.clone(),
-            index: index(self.corpus.clone()),
+            index,
             items: self.items.clone(),
             citations: self.citations.clone(),
             workspace: Arc::new(NoWorkTree),
@@ -101,7 +129,22 @@ impl Stores {
             changes: self.changes.clone(),
             answers: Arc::new(ForgetfulCache),
             source,
+            gate,
         }
+    }
+}
+
+/// What the callers of one store share.
+struct Callers {
+    stores: Stores,
+    index: Arc<SearchIndex>,
+    source: Arc<dyn Source>,
+}
+
+impl Gate for Callers {
+    fn ports(self: Arc<Self>, access: &Arc<Access>) -> Ports {
+        let index = self.index.within(access);
+        self.stores.within(access).ports_with(index, self.source.clone(), self)
     }
 }
 

@@ -31,7 +31,7 @@ impl Server {
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn execute_code(&self, Parameters(args): Parameters<ExecuteCodeArgs>) -> CallToolResult {
         let host = ReadOnly {
-            memory: self.app.memory.clone(),
+            memory: self.memory.clone(),
             high_success: self.app.high_success,
             runtime: Handle::current(),
         };

@@ -46,7 +46,7 @@ impl Server {
 
 impl Server {
     async fn create(&self, args: CreateEpisodeArgs) -> Result<CreateEpisodeResult, Error> {
-        let created = self.app.memory.create(args.parse()?).await?;
+        let created = self.memory.create(args.parse()?).await?;
         let completion = created.head.completion.as_ref();
         Ok(CreateEpisodeResult {
             episode_id: created.id.to_string(),
@@ -61,19 +61,19 @@ impl Server {
 
     async fn add_step(&self, args: AddStepArgs) -> Result<AddStepResult, Error> {
         let (episode_id, step) = args.parse()?;
-        let step = self.app.memory.add_step(id("episode_id", &episode_id)?, step).await?;
+        let step = self.memory.add_step(id("episode_id", &episode_id)?, step).await?;
         Ok(AddStepResult { step })
     }
 
     async fn complete(&self, args: CompleteEpisodeArgs) -> Result<CompleteEpisodeResult, Error> {
         let (episode_id, ending) = args.parse();
-        let (completion, job) = self.app.memory.complete(id("episode_id", &episode_id)?, ending).await?;
+        let (completion, job) = self.memory.complete(id("episode_id", &episode_id)?, ending).await?;
         Ok(CompleteEpisodeResult::new(&completion, job))
     }
 
     async fn page(&self, args: GetEpisodeArgs) -> Result<WireEpisode, Error> {
         let id: EpisodeId = id("episode_id", &args.episode_id)?;
-        let episode = self.app.memory.episode(id).await?;
+        let episode = self.memory.episode(id).await?;
         // No episode has that many steps, so a larger number means the same.
         let from = args.steps_from.map_or(1, |from| u32::try_from(from).unwrap_or(u32::MAX));
         Ok(WireEpisode::page(episode, from, args.steps_limit))

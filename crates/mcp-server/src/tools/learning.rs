@@ -68,48 +68,48 @@ impl Server {
 impl Server {
     async fn advise(&self, args: RecommendArgs) -> Result<WireRecommendation, Error> {
         let (asked, tokens_max) = args.parse()?;
-        let recommendation = self.app.memory.recommend(asked).await?;
+        let recommendation = self.memory.recommend(asked).await?;
         Ok(WireRecommendation::fit(&recommendation, tokens_max))
     }
 
     async fn check(&self, args: CheckActionArgs) -> Result<CheckActionResult, Error> {
-        let warnings = self.app.memory.check_action(args.parse()).await?;
+        let warnings = self.memory.check_action(args.parse()).await?;
         Ok(CheckActionResult::new(&warnings))
     }
 
     async fn judge(&self, args: RecordFeedbackArgs) -> Result<RecordFeedbackResult, Error> {
         let (ids, usefulness, comment) = args.parse()?;
-        let updated = self.app.memory.give_feedback(&ids, usefulness, comment).await?;
+        let updated = self.memory.give_feedback(&ids, usefulness, comment).await?;
         Ok(RecordFeedbackResult::new(&updated))
     }
 
     async fn patterns(&self, args: ListPatternsArgs) -> Result<ListPatternsResult, Error> {
         let (listing, verdict) = args.parse()?;
-        let page = self.app.memory.patterns(listing, verdict).await?;
+        let page = self.memory.patterns(listing, verdict).await?;
         Ok(ListPatternsResult::new(&page, self.app.high_success))
     }
 
     async fn explain(&self, args: PatternArgs) -> Result<WireExplanation, Error> {
-        let explanation = self.app.memory.explain_pattern(args.parse()?).await?;
+        let explanation = self.memory.explain_pattern(args.parse()?).await?;
         Ok(WireExplanation::new(&explanation, self.app.high_success))
     }
 
     async fn correct(&self, args: CorrectPatternArgs) -> Result<WirePattern, Error> {
         let (id, correction) = args.parse()?;
-        self.app.memory.correct_pattern(id, correction).await?;
-        let explanation = self.app.memory.explain_pattern(id).await?;
+        self.memory.correct_pattern(id, correction).await?;
+        let explanation = self.memory.explain_pattern(id).await?;
         Ok(WirePattern::new(&explanation.review, self.app.high_success))
     }
 
     async fn forget_pattern(&self, args: PatternArgs) -> Result<DeletePatternResult, Error> {
         let id = args.parse()?;
-        self.app.memory.delete_pattern(id).await?;
+        self.memory.delete_pattern(id).await?;
         Ok(DeletePatternResult { deleted: true, pattern_id: id.to_string() })
     }
 
     async fn forget_episode(&self, args: DeleteEpisodeArgs) -> Result<DeleteEpisodeResult, Error> {
         let id = id("episode_id", &args.episode_id)?;
-        self.app.memory.delete_episode(id).await?;
+        self.memory.delete_episode(id).await?;
         Ok(DeleteEpisodeResult { deleted: true, episode_id: id.to_string() })
     }
 }

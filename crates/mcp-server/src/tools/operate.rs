@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::fault::reply;
+use crate::operator::HealthReport;
 use crate::server::Server;
 
 /// Arguments of `health_check`.
@@ -22,6 +23,16 @@ impl Server {
     /// Whether the memory works, and what it holds.
     #[tool(annotations(read_only_hint = true, open_world_hint = false))]
     async fn health_check(&self, Parameters(args): Parameters<HealthCheckArgs>) -> CallToolResult {
-        reply(&self.app.health(args.detailed.unwrap_or(false)).await)
+        reply(&self.health(args.detailed.unwrap_or(false)).await)
+    }
+}
+
+impl Server {
+    /// Who may see everything is told everything; anyone else what concerns its own domains.
+    async fn health(&self, detailed: bool) -> HealthReport {
+        if self.principal.access.is_everything() {
+            return self.app.health(detailed).await;
+        }
+        self.app.health_within(&self.principal.access).await
     }
 }

@@ -29,12 +29,12 @@ impl Server {
 impl Server {
     async fn query(&self, args: QueryMemoryArgs) -> Result<WireAnswer, Error> {
         let (question, form) = args.parse()?;
-        let answer = self.app.memory.recall(question).await?;
+        let answer = self.memory.recall(question).await?;
         Ok(WireAnswer::fit(&answer, form))
     }
 
     async fn keep(&self, args: RememberArgs) -> Result<RememberResult, Error> {
-        let (id, superseded) = self.app.memory.remember(args.parse()).await?;
+        let (id, superseded) = self.memory.remember(args.parse()).await?;
         let superseded = superseded.iter().map(ToString::to_string).collect();
         Ok(RememberResult { note_id: id.to_string(), superseded })
     }

@@ -25,6 +25,7 @@ impl CitationStore for InMemoryStore {
     ) -> Result<Vec<(Found, Vec<Citation>)>, StoreError> {
         let state = self.state();
         let of = |found: Found| {
+            self.item(&state, found)?;
             let cited = state.citations.get(&(found, root)).filter(|cited| !cited.is_empty())?;
             Some((found, cited.clone()))
         };

@@ -16,17 +16,12 @@ impl State {
         self.notes.iter().find(|kept| Found::Note(kept.note.id) == found)
     }
 
-    fn item(&self, found: Found) -> Option<Item> {
+    pub(super) fn item(&self, found: Found) -> Option<Item> {
         match found {
             Found::Episode(id) => Some(Item::Episode(Box::new(self.episodes.get(&id)?.head.clone()))),
             Found::Pattern(id) => Some(Item::Pattern(self.pattern(id)?)),
             Found::Note(_) => Some(Item::Note(self.kept_note(found)?.note.clone())),
         }
-    }
-
-    /// Whether there is such a thing.
-    pub(super) fn is_there(&self, found: Found) -> bool {
-        self.item(found).is_some()
     }
 
     fn entry(&self, found: Found, space: Option<&Space>) -> Option<Entry> {
@@ -92,6 +87,6 @@ impl Corpus for InMemoryStore {
 impl ItemStore for InMemoryStore {
     async fn items(&self, found: Vec<Found>) -> Result<Vec<Item>, StoreError> {
         let state = self.state();
-        Ok(found.into_iter().filter_map(|found| state.item(found)).collect())
+        Ok(found.into_iter().filter_map(|found| self.item(&state, found)).collect())
     }
 }

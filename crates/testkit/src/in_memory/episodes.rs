@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use memory_core::access::Access;
 use memory_core::episode::{Episode, EpisodeHead, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
@@ -16,30 +17,42 @@ use super::{InMemoryStore, State};
 
 impl State {
     /// What is to become of each insertion.
-    fn plan(&self, batch: &[Insertion]) -> Result<Vec<Inserted>, StoreError> {
+    fn plan(&self, access: &Access, batch: &[Insertion]) -> Result<Vec<Inserted>, StoreError> {
         let mut ids: HashSet<EpisodeId> = self.episodes.keys().copied().collect();
-        let mut names: HashMap<&str, EpisodeId> = HashMap::new();
-        for head in self.episodes.values().map(|episode| &episode.head) {
-            names.extend(head.external_id.as_deref().map(|name| (name, head.id)));
+        let mut names: HashMap<&str, Vec<&EpisodeHead>> = HashMap::new();
+        for episode in self.episodes.values().filter(|episode| access.sees(episode.domain())) {
+            let head = &episode.head;
+            head.external_id.iter().for_each(|name| names.entry(name).or_default().push(head));
         }
         let mut plan = Vec::with_capacity(batch.len());
         for head in batch.iter().map(|insertion| &insertion.episode.head) {
+            let domain = &head.brief.scope.domain;
+            access.check_new(domain.as_deref())?;
             let name = head.external_id.as_deref();
             if let Some(existing) = name.and_then(|name| names.get(name)) {
-                plan.push(Inserted::Existing(*existing));
+                // That of the same domain, of others the oldest.
+                let same = existing.iter().find(|taken| taken.brief.scope.domain == *domain);
+                plan.push(Inserted::Existing(same.unwrap_or(&existing[0]).id));
                 continue;
             }
             if !ids.insert(head.id) {
                 return Err(StoreError::Other(format!("the id {} is taken", head.id)));
             }
-            names.extend(name.map(|name| (name, head.id)));
+            name.into_iter().for_each(|name| names.entry(name).or_default().push(head));
             plan.push(Inserted::New);
         }
         Ok(plan)
     }
 
-    fn open_episode(&mut self, id: EpisodeId) -> Result<&mut Episode, StoreError> {
-        let episode = self.episodes.get_mut(&id).ok_or(StoreError::NotFound)?;
+    /// The episode, if the caller may change it.
+    fn changeable(&mut self, access: &Access, id: EpisodeId) -> Result<&mut Episode, StoreError> {
+        access.check_change()?;
+        let episode = self.episodes.get_mut(&id).filter(|episode| access.sees(episode.domain()));
+        episode.ok_or(StoreError::NotFound)
+    }
+
+    fn open_episode(&mut self, access: &Access, id: EpisodeId) -> Result<&mut Episode, StoreError> {
+        let episode = self.changeable(access, id)?;
         if episode.head.completion.is_some() { Err(StoreError::Completed) } else { Ok(episode) }
     }
 }
@@ -48,7 +61,7 @@ impl State {
 impl EpisodeStore for InMemoryStore {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {
         let mut state = self.state();
-        let plan = state.plan(&batch)?;
+        let plan = state.plan(&self.access, &batch)?;
         for (Insertion { episode, job, citations }, inserted) in batch.into_iter().zip(&plan) {
             if *inserted != Inserted::New {
                 continue;
@@ -69,13 +82,13 @@ impl EpisodeStore for InMemoryStore {
         let mut state = self.state();
         let StepInsertion { step: call, at } = step;
         // A caller that repeats a step because it never heard of its success is answered even after the end.
-        let steps = &state.episodes.get(&id).ok_or(StoreError::NotFound)?.steps;
+        let steps = &state.changeable(&self.access, id)?.steps;
         let known =
             steps.iter().find(|s| call.external_id.is_some() && s.call.external_id == call.external_id);
         if let Some(known) = known {
             return Ok(Appended::Existing(known.number));
         }
-        let episode = state.open_episode(id)?;
+        let episode = state.open_episode(&self.access, id)?;
         if episode.steps.len() >= EPISODE_STEPS_MAX {
             return Err(StoreError::TooManySteps(EPISODE_STEPS_MAX));
         }
@@ -90,7 +103,7 @@ impl EpisodeStore for InMemoryStore {
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         let mut state = self.state();
         let CompletionInsertion { revision, completion, job, citations } = completion;
-        let episode = state.open_episode(id)?;
+        let episode = state.open_episode(&self.access, id)?;
         if episode.head.revision != revision {
             return Err(StoreError::Conflict);
         }
@@ -104,12 +117,13 @@ impl EpisodeStore for InMemoryStore {
     }
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
-        Ok(self.state().episodes.get(&id).cloned())
+        Ok(self.state().episodes.get(&id).filter(|episode| self.sees(episode.domain())).cloned())
     }
 
     async fn delete(&self, id: EpisodeId) -> Result<(), StoreError> {
         let mut state = self.state();
-        state.episodes.remove(&id).ok_or(StoreError::NotFound)?;
+        state.changeable(&self.access, id)?;
+        state.episodes.remove(&id);
         for pattern in state.forget(id) {
             state.changed(Found::Pattern(pattern));
         }
@@ -123,6 +137,10 @@ impl EpisodeStore for InMemoryStore {
 
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError> {
         let state = self.state();
-        Ok(ids.iter().filter_map(|id| Some(state.episodes.get(id)?.head.clone())).collect())
+        let episodes = ids.iter().filter_map(|id| state.episodes.get(id));
+        Ok(episodes
+            .filter(|episode| self.sees(episode.domain()))
+            .map(|episode| episode.head.clone())
+            .collect())
     }
 }

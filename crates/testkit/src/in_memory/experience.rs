@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use memory_core::access::Access;
 use memory_core::episode::{Scope, Step, StepResult};
 use memory_core::id::EpisodeId;
 use memory_core::limits::{COMPARED_CHARS_MAX, COURSE_STEPS_MAX};
@@ -12,8 +13,9 @@ use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
 use super::{InMemoryStore, State, is_within};
 
 impl State {
-    fn choices(&self, domain: Option<&str>, state: String) -> Choices {
-        let taught = self.taught.values().filter(|taught| is_within(taught.domain.as_deref(), domain));
+    fn choices(&self, access: &Access, domain: Option<&str>, state: String) -> Choices {
+        let is_asked_for = |of: Option<&str>| access.sees(of) && is_within(of, domain);
+        let taught = self.taught.values().filter(|taught| is_asked_for(taught.domain.as_deref()));
         let transitions = taught.flat_map(|taught| &taught.teaching.experience.transitions);
         let mut times: BTreeMap<&str, u64> = BTreeMap::new();
         for transition in transitions.filter(|transition| transition.state == state) {
@@ -31,7 +33,7 @@ impl State {
 impl ExperienceStore for InMemoryStore {
     async fn choices(&self, domain: Option<String>, states: Vec<String>) -> Result<Vec<Choices>, StoreError> {
         let kept = self.state();
-        Ok(states.into_iter().map(|state| kept.choices(domain.as_deref(), state)).collect())
+        Ok(states.into_iter().map(|state| kept.choices(&self.access, domain.as_deref(), state)).collect())
     }
 
     async fn courses(&self, episodes: Vec<EpisodeId>) -> Result<Vec<(EpisodeId, Vec<Step>)>, StoreError> {
@@ -42,7 +44,8 @@ impl ExperienceStore for InMemoryStore {
             }
         };
         let course = |id: EpisodeId| {
-            let mut steps = state.episodes.get(&id)?.steps.clone();
+            let episode = state.episodes.get(&id).filter(|episode| self.sees(episode.domain()))?;
+            let mut steps = episode.steps.clone();
             steps.truncate(COURSE_STEPS_MAX);
             for step in &mut steps {
                 let call = &mut step.call;
@@ -64,7 +67,8 @@ impl ExperienceStore for InMemoryStore {
         for (episode, taught) in &state.taught {
             let project = state.episodes.get(episode).and_then(|of| of.head.brief.scope.project.as_ref());
             let is_in_project = scope.project.is_none() || scope.project.as_ref() == project;
-            if !is_in_project || !is_within(taught.domain.as_deref(), scope.domain.as_deref()) {
+            let of = taught.domain.as_deref();
+            if !is_in_project || !self.sees(of) || !is_within(of, scope.domain.as_deref()) {
                 continue;
             }
             let (family, at) = (taught.teaching.family, taught.teaching.at);

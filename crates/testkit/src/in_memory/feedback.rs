@@ -30,8 +30,9 @@ impl State {
 #[async_trait]
 impl FeedbackStore for InMemoryStore {
     async fn give(&self, feedback: Feedback) -> Result<(), StoreError> {
+        self.access.check_change()?;
         let mut state = self.state();
-        if !feedback.about.iter().all(|found| state.is_there(*found)) {
+        if !feedback.about.iter().all(|found| self.item(&state, *found).is_some()) {
             return Err(StoreError::NotFound);
         }
         // An answer that was kept before is in another order now.
@@ -44,7 +45,8 @@ impl FeedbackStore for InMemoryStore {
 
     async fn usefulness(&self, found: Vec<Found>) -> Result<Vec<(Found, Tally)>, StoreError> {
         let state = self.state();
-        Ok(found.into_iter().filter_map(|found| Some((found, state.said_of(found)?))).collect())
+        let seen = found.into_iter().filter(|found| self.item(&state, *found).is_some());
+        Ok(seen.filter_map(|found| Some((found, state.said_of(found)?))).collect())
     }
 
     async fn correct(
@@ -53,8 +55,9 @@ impl FeedbackStore for InMemoryStore {
         correction: Option<Correction>,
         _at: Timestamp,
     ) -> Result<(), StoreError> {
+        self.access.check_change()?;
         let mut state = self.state();
-        state.pattern(id).ok_or(StoreError::NotFound)?;
+        self.item(&state, Found::Pattern(id)).ok_or(StoreError::NotFound)?;
         match correction {
             Some(correction) => state.corrections.insert(id, correction),
             None => state.corrections.remove(&id),
@@ -64,8 +67,9 @@ impl FeedbackStore for InMemoryStore {
     }
 
     async fn delete_pattern(&self, id: PatternId, _at: Timestamp) -> Result<(), StoreError> {
+        self.access.check_change()?;
         let mut state = self.state();
-        state.pattern(id).ok_or(StoreError::NotFound)?;
+        self.item(&state, Found::Pattern(id)).ok_or(StoreError::NotFound)?;
         state.deleted.insert(id);
         state.changed(Found::Pattern(id));
         Ok(())

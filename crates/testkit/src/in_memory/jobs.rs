@@ -94,7 +94,12 @@ impl JobStore for InMemoryStore {
 
     async fn counts(&self) -> Result<JobCounts, StoreError> {
         let mut counts = JobCounts::default();
-        for kept in &self.state().jobs {
+        let state = self.state();
+        let is_seen = |kept: &&KeptJob| {
+            let episode = state.episodes.get(&kept.job.episode_id);
+            self.access.is_everything() || episode.is_some_and(|episode| self.sees(episode.domain()))
+        };
+        for kept in state.jobs.iter().filter(is_seen) {
             *match kept.standing {
                 Standing::Waiting { .. } => &mut counts.queued,
                 Standing::Held { .. } => &mut counts.running,

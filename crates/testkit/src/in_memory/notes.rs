@@ -53,8 +53,11 @@ impl NoteStore for InMemoryStore {
         supersedes: Vec<String>,
         citations: Option<Citations>,
     ) -> Result<(NoteId, Vec<NoteId>), StoreError> {
+        self.access.check_new(note.scope.domain.as_deref())?;
         let mut state = self.state();
-        let exists = |name: &String| state.notes.iter().any(|kept| is_called(&kept.note, name));
+        let is_seen = |note: &Note| self.sees(note.scope.domain.as_deref());
+        let seen = state.notes.iter().filter(|kept| is_seen(&kept.note));
+        let exists = |name: &String| seen.clone().any(|kept| is_called(&kept.note, name));
         if !supersedes.iter().all(exists) {
             return Err(StoreError::NotFound);
         }
@@ -63,8 +66,8 @@ impl NoteStore for InMemoryStore {
         let id = same.unwrap_or(note.id);
         let external_id = note.external_id.clone();
         let superseded = state.supersede(id, note.at, |old| {
-            (external_id.is_some() && old.external_id == external_id)
-                || supersedes.iter().any(|name| is_called(old, name))
+            let is_named = supersedes.iter().any(|name| is_called(old, name));
+            is_seen(old) && (is_named || (external_id.is_some() && old.external_id == external_id))
         });
         if same.is_none() {
             state.notes.push(KeptNote { note, superseded: None });

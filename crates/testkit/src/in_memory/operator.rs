@@ -21,13 +21,17 @@ impl ChangeLog for InMemoryStore {
 impl StoreHealth for InMemoryStore {
     async fn counts(&self) -> Result<StoreCounts, StoreError> {
         let state = self.state();
+        let episodes = || state.episodes.values().filter(|episode| self.sees(episode.domain()));
+        let notes = || state.notes.iter().filter(|kept| self.sees(kept.note.scope.domain.as_deref()));
+        let patterns = state.patterns();
+        let patterns = patterns.iter().filter(|pattern| self.sees(pattern.domain.as_deref()));
         Ok(StoreCounts {
-            episodes: state.episodes.len() as u64,
-            open_episodes: state.episodes.values().filter(|e| e.head.completion.is_none()).count() as u64,
-            steps: state.episodes.values().map(|e| e.steps.len() as u64).sum(),
-            notes: state.notes.iter().filter(|kept| kept.superseded.is_none()).count() as u64,
-            superseded_notes: state.notes.iter().filter(|kept| kept.superseded.is_some()).count() as u64,
-            patterns: state.patterns().len() as u64,
+            episodes: episodes().count() as u64,
+            open_episodes: episodes().filter(|e| e.head.completion.is_none()).count() as u64,
+            steps: episodes().map(|e| e.steps.len() as u64).sum(),
+            notes: notes().filter(|kept| kept.superseded.is_none()).count() as u64,
+            superseded_notes: notes().filter(|kept| kept.superseded.is_some()).count() as u64,
+            patterns: patterns.count() as u64,
             bytes: 0,
             schema_version: 0,
         })

@@ -14,6 +14,7 @@ use memory_core::retrieve::{Found, Lesson, Lessons};
 use uuid::Uuid;
 
 use super::{InMemoryStore, State, is_within};
+use memory_core::access::Access;
 
 /// Episodes that must show a pattern before it is searched for, where one alone says little.
 const SEARCHED_EPISODES_MIN: u32 = 2;
@@ -146,10 +147,11 @@ impl State {
         says_something.then_some(Lesson { pattern, own, shown_by, detail })
     }
 
-    fn fields(&self) -> Fields {
+    fn fields(&self, access: &Access) -> Fields {
         let (bases, others): (Vec<Pattern>, Vec<Pattern>) = self
             .all_learned()
             .into_iter()
+            .filter(|pattern| access.sees(pattern.domain.as_deref()))
             .partition(|pattern| matches!(pattern.body, PatternBody::Base { .. }));
         let field = |base: Pattern| {
             let measure = base.body.measure();
@@ -168,6 +170,7 @@ impl State {
 #[async_trait]
 impl PatternStore for InMemoryStore {
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
+        self.access.check_everything()?;
         let mut state = self.state();
         let mut supported = Vec::with_capacity(studied.len());
         for Studied { job, teaching } in studied {
@@ -180,13 +183,14 @@ impl PatternStore for InMemoryStore {
     async fn lessons(&self, episodes: Vec<EpisodeId>, tasks: Vec<u64>) -> Result<Lessons, StoreError> {
         let state = self.state();
         let asked = episodes.iter().filter_map(|episode| state.taught.get(episode));
+        let asked = asked.filter(|taught| self.sees(taught.domain.as_deref()));
         let shown: BTreeSet<PatternId> = asked.flat_map(|taught| taught.places.keys().copied()).collect();
         let lessons = shown.into_iter().filter_map(|id| state.lesson(id, &episodes, &tasks)).collect();
-        Ok(Lessons { lessons, fields: state.fields() })
+        Ok(Lessons { lessons, fields: state.fields(&self.access) })
     }
 
     async fn fields(&self) -> Result<Fields, StoreError> {
-        Ok(self.state().fields())
+        Ok(self.state().fields(&self.access))
     }
 
     async fn list(&self, listing: Listing) -> Result<Vec<Pattern>, StoreError> {
@@ -194,7 +198,8 @@ impl PatternStore for InMemoryStore {
         let place = |episodes: u32, id: PatternId| (Reverse(episodes), id);
         let mut patterns = self.state().patterns();
         patterns.retain(|pattern| {
-            is_within(pattern.domain.as_deref(), domain.as_deref())
+            self.sees(pattern.domain.as_deref())
+                && is_within(pattern.domain.as_deref(), domain.as_deref())
                 && kind.as_deref().is_none_or(|kind| kind == pattern.body.kind())
                 && after.is_none_or(|(episodes, id)| {
                     place(pattern.tally.episodes, pattern.id) > place(episodes, id)
@@ -207,8 +212,9 @@ impl PatternStore for InMemoryStore {
 
     async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError> {
         let state = self.state();
+        let seen = state.showing(id).filter(|(_, taught, _)| self.sees(taught.domain.as_deref()));
         let mut showing: Vec<(Timestamp, EpisodeId)> =
-            state.showing(id).map(|(episode, taught, _)| (taught.teaching.at, episode)).collect();
+            seen.map(|(episode, taught, _)| (taught.teaching.at, episode)).collect();
         showing.sort_by_key(|place| Reverse(*place));
         let evidence = |(_, episode): (Timestamp, EpisodeId)| {
             let (head, taught) = (&state.episodes.get(&episode)?.head, state.taught.get(&episode)?);
@@ -224,6 +230,7 @@ impl PatternStore for InMemoryStore {
     }
 
     async fn relearn(&self) -> Result<u64, StoreError> {
+        self.access.check_everything()?;
         let mut state = self.state();
         let taught: Vec<EpisodeId> = state.taught.keys().copied().collect();
         for episode in taught {

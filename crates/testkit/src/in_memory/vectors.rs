@@ -69,7 +69,7 @@ impl VectorStore for InMemoryStore {
         let mut state = self.state();
         state.space(&space);
         for Embedded { found, vectors } in vectors {
-            if !state.is_there(found) {
+            if state.item(found).is_none() {
                 continue;
             }
             let kept = state.space(&space);

@@ -1,0 +1,303 @@
+//! Who calls, and what they may see and change: keys, and the principals that they stand for.
+//!
+//! A key is 256 random bits that this program made; of it only the SHA-256 is kept. A slow hash such as Argon2 protects
+//! what people think up, which can be guessed; nobody guesses 256 random bits, however fast each guess is. That is why keys
+//! of any other form are refused: a password would be within reach of whoever reads its hash.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use memory_core::access::Access;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use crate::limits::{KEY_NAME_CHARS_MAX, KEYS_MAX};
+
+/// The variable of the environment from which a server on stdin and stdout takes its key.
+pub(crate) const KEY_VARIABLE: &str = "MEMORY_MCP_API_KEY";
+
+/// What a key begins with, so that people and secret scanners know one.
+const KEY_PREFIX: &str = "mmk_";
+const KEY_BYTES: usize = 32;
+const HASH_PREFIX: &str = "sha256:";
+
+/// Whoever calls.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// What the log calls it.
+    pub(crate) name: String,
+    /// What it may see and change.
+    pub(crate) access: Arc<Access>,
+}
+
+impl Principal {
+    /// Who starts the program on their own data, where there are no keys: they can read the files anyway.
+    pub(crate) fn owner() -> Self {
+        Self { name: "owner".into(), access: Arc::new(Access::everything()) }
+    }
+}
+
+/// A key, as its user has it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub(crate) fn generate() -> anyhow::Result<Self> {
+        let mut bytes = [0; KEY_BYTES];
+        getrandom::fill(&mut bytes).context("failed to get random numbers from the system")?;
+        Ok(Self(format!("{KEY_PREFIX}{}", hex(&bytes))))
+    }
+
+    /// One that was made by [`Key::generate`]; `None` for any other text.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(KEY_PREFIX)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (digits.len() == 2 * KEY_BYTES && digits.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// For its user, once.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    pub(crate) fn hash(&self) -> KeyHash {
+        KeyHash(Sha256::digest(self.0.as_bytes()).into())
+    }
+}
+
+/// The SHA-256 of a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyHash([u8; 32]);
+
+impl std::fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{HASH_PREFIX}{}", hex(&self.0))
+    }
+}
+
+impl std::str::FromStr for KeyHash {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.strip_prefix(HASH_PREFIX).filter(|digits| digits.len() == 64 && digits.is_ascii());
+        let digits = digits.ok_or(())?;
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).map_err(drop)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(drop)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What a key lets its user do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyAccess {
+    Read,
+    ReadWrite,
+}
+
+/// A key as the configuration has it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeySettings {
+    /// Tells it from the others.
+    pub(crate) name: String,
+    /// `sha256:` and 64 hexadecimal digits, as `memory-mcp key new` prints it.
+    pub(crate) hash: String,
+    /// What its user may see, each with the domains below it; `*` for everything.
+    pub(crate) domains: Vec<String>,
+    pub(crate) access: KeyAccess,
+}
+
+/// The section `auth` of the configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuthSettings {
+    #[serde(default)]
+    pub(crate) keys: Vec<KeySettings>,
+}
+
+/// Reads the section `auth` of a configuration file; nothing without a file.
+///
+/// # Errors
+/// If the file cannot be read, or is not what it should be.
+pub(crate) fn settings_in(file: Option<&Path>) -> anyhow::Result<AuthSettings> {
+    #[derive(Default, Deserialize)]
+    struct File {
+        #[serde(default)]
+        auth: AuthSettings,
+    }
+    let Some(path) = file else { return Ok(AuthSettings::default()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
+    let file: File = toml::from_str(&text)
+        .with_context(|| format!("failed to understand the configuration {}", path.display()))?;
+    Ok(file.auth)
+}
+
+/// What is wrong with the keys, all of it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keys in `auth.keys` cannot be used: {}", .0.join("; "))]
+pub(crate) struct BadKeys(Vec<String>);
+
+/// The keys that let somebody in.
+#[derive(Default)]
+pub(crate) struct Keyring {
+    keys: Vec<(KeyHash, Arc<Principal>)>,
+}
+
+impl Keyring {
+    /// The keys of a configuration.
+    ///
+    /// # Errors
+    /// [`BadKeys`] with everything that is wrong with any of them.
+    pub(crate) fn new(settings: &AuthSettings) -> Result<Self, BadKeys> {
+        let mut wrong = Vec::new();
+        if settings.keys.len() > KEYS_MAX {
+            wrong.push(format!("there are {}, the most is {KEYS_MAX}", settings.keys.len()));
+        }
+        let mut keys: Vec<(KeyHash, Arc<Principal>)> = Vec::with_capacity(settings.keys.len());
+        for KeySettings { name, hash, domains, access } in &settings.keys {
+            if !(1..=KEY_NAME_CHARS_MAX).contains(&name.trim().chars().count()) {
+                wrong.push(format!("{name:?} is no name: give 1 to {KEY_NAME_CHARS_MAX} characters"));
+            }
+            if keys.iter().any(|(_, other)| other.name == *name) {
+                wrong.push(format!("{name:?} is there twice"));
+            }
+            // Not quoted: it may be a key that was put into the wrong place.
+            let hash: Option<KeyHash> = hash.parse().ok();
+            if hash.is_none() {
+                wrong.push(format!(
+                    "the `hash` of {name:?} is none: it must be \"sha256:\" and 64 hexadecimal digits, as \
+                     `memory-mcp key new` prints it"
+                ));
+            }
+            if hash.is_some_and(|hash| keys.iter().any(|(other, _)| *other == hash)) {
+                wrong.push(format!("{name:?} has the hash of another key"));
+            }
+            match Access::new(domains, *access == KeyAccess::ReadWrite) {
+                Err(problem) => wrong.push(format!("the `domains` of {name:?}: {problem}")),
+                Ok(access) => {
+                    let principal = Principal { name: name.clone(), access: Arc::new(access) };
+                    keys.extend(hash.map(|hash| (hash, Arc::new(principal))));
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(Self { keys }) } else { Err(BadKeys(wrong)) }
+    }
+
+    /// Whether there are no keys: then nobody needs one where only the user of the machine can call.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whom a key stands for. It is compared with every one, always to its end, so that how long that takes tells nothing.
+    pub(crate) fn authenticate(&self, key: &str) -> Option<Arc<Principal>> {
+        let hash = Key::parse(key)?.hash();
+        let mut found = u64::MAX;
+        for (place, (known, _)) in (0_u64..).zip(&self.keys) {
+            found.conditional_assign(&place, known.0.ct_eq(&hash.0));
+        }
+        let (_, principal) = self.keys.get(usize::try_from(found).ok()?)?;
+        Some(principal.clone())
+    }
+
+    /// Who uses this process over stdin and stdout, with the key of the environment.
+    ///
+    /// # Errors
+    /// If there are keys and this is none of them; if there are none and one was given, which somebody meant to be a bound.
+    pub(crate) fn principal_of_process(&self, key: Option<&str>) -> anyhow::Result<Arc<Principal>> {
+        match (self.is_empty(), key) {
+            (true, None) => Ok(Arc::new(Principal::owner())),
+            (true, Some(_)) => anyhow::bail!(
+                "{KEY_VARIABLE} is set, but no keys are configured: name the file that has them with --config or \
+                 MEMORY_MCP_CONFIG, or unset {KEY_VARIABLE} to use everything"
+            ),
+            (false, None) => anyhow::bail!(
+                "a key is needed, as `auth.keys` of the configuration has some: set {KEY_VARIABLE} to one; \
+                 `memory-mcp key new` makes them"
+            ),
+            (false, Some(key)) => self.authenticate(key).with_context(|| {
+                format!("the key in {KEY_VARIABLE} is none of `auth.keys` of the configuration: set it to one of them")
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(name: &str, hash: &str, domains: &[&str], access: KeyAccess) -> KeySettings {
+        let domains = domains.iter().map(ToString::to_string).collect();
+        KeySettings { name: name.into(), hash: hash.into(), domains, access }
+    }
+
+    #[test]
+    fn a_key_stands_for_its_principal_and_nothing_else_does() {
+        let keys: Vec<Key> = (0..3).map(|_| Key::generate().unwrap()).collect();
+        let of = |n: usize, access| settings(&format!("k{n}"), &keys[n].hash().to_string(), &["a"], access);
+        let auth = AuthSettings { keys: vec![of(0, KeyAccess::Read), of(1, KeyAccess::ReadWrite)] };
+        let keyring = Keyring::new(&auth).unwrap();
+        let who = |key: &str| keyring.authenticate(key).map(|principal| principal.name.clone());
+        assert_eq!(who(keys[0].reveal()), Some("k0".into()));
+        assert_eq!(who(keys[1].reveal()), Some("k1".into()));
+        assert_eq!(who(keys[2].reveal()), None);
+        assert!(!keyring.authenticate(keys[0].reveal()).unwrap().access.may_change());
+        let hash = keys[0].hash().to_string();
+        for other in ["", "mmk_", &keys[0].reveal()[..67], &keys[0].reveal().to_uppercase(), &hash] {
+            assert_eq!(who(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_people_think_up_is_no_key() {
+        assert!(Key::parse("hunter2").is_none() && Key::parse("mmk_hunter2").is_none());
+        let key = Key::generate().unwrap();
+        assert!(Key::parse(key.reveal()).as_ref() == Some(&key));
+        assert!(key.hash().to_string().parse() == Ok(key.hash()));
+    }
+
+    #[test]
+    fn everything_wrong_with_the_keys_is_told_at_once() {
+        let hash = Key::generate().unwrap().hash().to_string();
+        let good = settings("a", &hash, &["*"], KeyAccess::Read);
+        let bad = [
+            settings("a", "sha256:12", &["x"], KeyAccess::Read),
+            settings(" ", &hash, &[], KeyAccess::ReadWrite),
+            settings("b", &hash, &["x."], KeyAccess::ReadWrite),
+        ];
+        let keys: Vec<KeySettings> = std::iter::once(good).chain(bad).collect();
+        let Err(BadKeys(wrong)) = Keyring::new(&AuthSettings { keys }) else { panic!("they are bad") };
+        assert_eq!(wrong.len(), 7, "{wrong:#?}");
+    }
+
+    #[test]
+    fn who_uses_the_process_is_told_by_its_key() {
+        let key = Key::generate().unwrap();
+        let auth =
+            AuthSettings { keys: vec![settings("ci", &key.hash().to_string(), &["a"], KeyAccess::Read)] };
+        let (none, some) = (Keyring::default(), Keyring::new(&auth).unwrap());
+        assert_eq!(*none.principal_of_process(None).unwrap(), Principal::owner());
+        assert_eq!(some.principal_of_process(Some(key.reveal())).unwrap().name, "ci");
+        for (keyring, key) in [(&none, Some(key.reveal())), (&some, None), (&some, Some("mmk_wrong"))] {
+            assert!(keyring.principal_of_process(key).is_err(), "{key:?}");
+        }
+    }
+}
