@@ -3,6 +3,7 @@
 //! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
 //! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
 
+mod alert;
 pub mod channel;
 pub mod cli;
 pub mod client;
@@ -21,4 +22,5 @@ mod wire;
 mod wiring;
 mod workspace;
 
+pub use config::{SettingReference, setting_reference};
 pub use server::{INSTRUCTIONS, tool_reference, tools};

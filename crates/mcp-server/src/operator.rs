@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use search_index::{Backing, IndexStatus};
 use serde::Serialize;
 
+use crate::alert::Alert;
+use crate::config::reload::WireConfiguration;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
 
@@ -35,11 +37,15 @@ pub(crate) struct Component {
 /// The result of `health_check`.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct HealthReport {
-    /// The worst status of any part.
+    /// The worst status of any part; at best degraded while there are alerts.
     pub(crate) status: Status,
     pub(crate) version: &'static str,
     /// Each part by itself.
     pub(crate) components: Vec<Component>,
+    /// What somebody should look at: raised since the process started, and not put right yet.
+    pub(crate) alerts: Vec<Alert>,
+    /// The settings in effect.
+    pub(crate) configuration: WireConfiguration,
     /// The numbers behind it.
     pub(crate) metrics: HealthMetrics,
 }
@@ -102,7 +108,8 @@ struct WireCache {
 }
 
 impl App {
-    /// Looks at every part; `detailed` also reads the whole database for damage and adds the latencies of each tool.
+    /// Looks at every part; `detailed` also reads the whole database for damage and adds the latencies of each tool and
+    /// the settings that may change.
     pub(crate) async fn health(&self, detailed: bool) -> HealthReport {
         let counts = StoreHealth::counts(&self.store).await;
         let jobs = JobStore::counts(&self.store).await;
@@ -120,10 +127,19 @@ impl App {
         if !detailed {
             process.tools.clear();
         }
+        let alerts = self.alerts.raised();
+        let alerted = if alerts.is_empty() { Status::Ok } else { Status::Degraded };
         HealthReport {
-            status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
+            status: components
+                .iter()
+                .map(|component| component.status)
+                .max()
+                .unwrap_or(Status::Ok)
+                .max(alerted),
             version: env!("CARGO_PKG_VERSION"),
             components,
+            alerts,
+            configuration: self.settings().report(detailed),
             metrics: HealthMetrics {
                 store: counts.ok().map(WireCounts::from),
                 jobs: jobs.ok().map(|JobCounts { queued, running, dead }| WireJobs { queued, running, dead }),

@@ -14,10 +14,12 @@ use memory_core::port::{Ports, Source};
 use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::config::Settings;
+use crate::alert::Alerts;
+use crate::config::reload::InEffect;
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
@@ -32,8 +34,10 @@ pub(crate) struct App {
     pub(crate) cache: Arc<Cache>,
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
-    /// Expected success rate from which on a pattern is called one of high success.
-    pub(crate) high_success: f64,
+    /// The settings in effect, and those that come after them.
+    pub(crate) settings: watch::Sender<Arc<InEffect>>,
+    /// What an operator should look at.
+    pub(crate) alerts: Arc<Alerts>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
 }
@@ -67,7 +71,7 @@ impl App {
     ///
     /// # Errors
     /// If the data directory or the database in it cannot be used; the message says why and what to do.
-    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Arc<Self>> {
+    pub(crate) async fn open(settings: Arc<InEffect>) -> anyhow::Result<Arc<Self>> {
         settings.create_data_dir()?;
         let database = settings.database();
         let store = TursoStore::open(&database).await.context("failed to open the memory")?;
@@ -89,7 +93,7 @@ impl App {
         let index = Arc::new(SearchIndex::open(Some(settings.index()), &index_of, shared.clone()));
         let embedding = embeddings::Service::spawn(ServiceConfig {
             library: Library::new(settings.models()),
-            model_dir: settings.model_dir.clone(),
+            model_dir: settings.model.dir.clone(),
             key: Arc::new(crate::model::key),
             corpus: shared.clone(),
             vectors: shared.clone(),
@@ -114,8 +118,25 @@ impl App {
         let memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
-        let high_success = settings.high_success;
-        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, high_success, worker, upkeep }))
+        let settings = watch::Sender::new(settings);
+        let alerts = Arc::new(Alerts::default());
+        Ok(Arc::new(Self {
+            memory,
+            metrics,
+            store,
+            cache,
+            index,
+            embedding,
+            settings,
+            alerts,
+            worker,
+            upkeep,
+        }))
+    }
+
+    /// The settings in effect now. Whoever needs several of them asks once, so that they belong together.
+    pub(crate) fn settings(&self) -> Arc<InEffect> {
+        self.settings.borrow().clone()
     }
 
     /// Waits until nothing is left to learn from what is stored.
