@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod cli;
+mod configuration;
 mod corpora;
 mod durability;
 mod handshake;

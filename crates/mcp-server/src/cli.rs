@@ -51,7 +51,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     model_dir: Option<OsString>,
     /// Expected success rate, 0 to 1, from which on a pattern is called one of high success
-    #[arg(long, global = true, value_name = "RATE", allow_hyphen_values = true)]
+    #[arg(long, global = true, value_name = "RATE")]
     high_success: Option<OsString>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(long, global = true, value_name = "FILTER")]

@@ -30,6 +30,11 @@ impl<'a> Document<'a> {
         Self { text, broken: broken.collect(), table: table.into_inner() }
     }
 
+    /// Whether it is no TOML somewhere.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// The value of a setting, with the place of its key.
     pub(super) fn get(&self, key: &str) -> Option<(Range<usize>, &Spanned<DeValue<'a>>)> {
         let entry = |table: &'_ DeTable<'a>, name: &str| table.get_key_value(name).map(|(key, _)| key.span());
@@ -43,8 +48,8 @@ impl<'a> Document<'a> {
     }
 
     /// What the text says that is no setting, and where it is no TOML.
-    pub(super) fn wrong(&mut self) -> Vec<Wrong> {
-        let mut wrong = std::mem::take(&mut self.broken);
+    pub(super) fn wrong(&self) -> Vec<Wrong> {
+        let mut wrong = self.broken.clone();
         for (name, value) in &self.table {
             let is_section = SETTINGS.iter().any(|setting| section_of(setting.key) == Some(name.get_ref()));
             match value.get_ref().as_table() {

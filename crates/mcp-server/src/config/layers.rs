@@ -183,7 +183,8 @@ impl Sources {
 
     /// Variables that look like settings and are none. Others may be anybody's.
     fn remarks(&self) -> Vec<String> {
-        let known: Vec<String> = SETTINGS.iter().flat_map(Setting::variables).collect();
+        let settings = SETTINGS.iter().flat_map(Setting::variables);
+        let known: Vec<String> = settings.chain(["MEMORY_MCP_CONFIG".to_owned()]).collect();
         let remark = |(name, _): &(String, OsString)| {
             if known.contains(name) {
                 return None;
@@ -242,8 +243,11 @@ struct File<'a> {
 impl File<'_> {
     /// What is wrong, in the order of the text.
     fn mistakes(mut self) -> Vec<String> {
-        let broken: Vec<Wrong> = self.document.wrong();
-        let mut wrong: Vec<Wrong> = self.wrong.into_iter().chain(broken).collect();
+        // What the parser puts where it could not read a value has no place.
+        if self.document.is_broken() {
+            self.wrong.retain(|wrong| wrong.at != (0..0));
+        }
+        let mut wrong: Vec<Wrong> = self.wrong.into_iter().chain(self.document.wrong()).collect();
         wrong.sort_by_key(|wrong| wrong.at.start);
         let rest = wrong.len().saturating_sub(CONFIG_MISTAKES_SHOWN_MAX);
         let shown = wrong.iter().take(CONFIG_MISTAKES_SHOWN_MAX).map(|Wrong { at, message }| {

@@ -24,7 +24,7 @@ pub(crate) struct Given<'a> {
 }
 
 /// What is wrong, and where in the text of the layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wrong {
     pub(crate) at: Range<usize>,
     pub(crate) message: String,
@@ -435,9 +435,9 @@ fn field<T>(
     let given = table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
     let read = given.and_then(|value| read(value.get_ref()));
     if read.is_none() {
-        let at = given.map_or_else(|| at.clone(), Spanned::span);
         // Whatever stands there may be a key: it is not quoted.
-        wrong.push(Wrong { at, message: format!("{name} is missing or wrong, expected {expected}") });
+        let (at, what) = given.map_or((at.clone(), "missing"), |value| (value.span(), "wrong"));
+        wrong.push(Wrong { at, message: format!("{name} is {what}, expected {expected}") });
     }
     read
 }
