@@ -51,8 +51,11 @@ fn wait_for(server: &mut Server, key: &str, value: &Value) -> Value {
     told
 }
 
+/// Line and column, and words that follow them.
+type Said = &'static [(&'static str, &'static str)];
+
 /// What is wrong with a file, and what must be said of it: line, column, and words.
-const WRONG: &[(&[u8], &[(&str, &str)])] = &[
+const WRONG: &[(&[u8], Said)] = &[
     (b"data_dir = 3", &[("1:12", "data_dir: found 3, expected a directory")]),
     (
         b"[learning]\nhigh_success = \"most\"",
@@ -78,7 +81,7 @@ const WRONG: &[(&[u8], &[(&str, &str)])] = &[
     // Columns count characters.
     (
         "log = { filter = \"warn,\u{fc}\u{fc}=x\" } # \u{fc}\nl\u{f6}g = 1".as_bytes(),
-        &[("1:18", "log.filter"), ("2:1", "unquoted")],
+        &[("1:18", "log.filter"), ("2:2", "invalid unquoted key")],
     ),
     (b"[log\nfilter = \"warn\"", &[("1:5", "unclosed table")]),
     (b"[log]\nfilter = = \"warn\"", &[("2:10", "extra `=`")]),
@@ -179,7 +182,7 @@ fn what_is_no_file_of_settings_is_refused_and_an_empty_one_is_right() {
 fn a_file_that_cannot_be_read_is_refused_and_a_pipe_is_not_waited_for() {
     use std::os::unix::fs::PermissionsExt;
     let configured = Configured::new("");
-    std::fs::set_permissions(&configured.path, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&configured.path, PermissionsExt::from_mode(0o0)).unwrap();
     // Whoever may read everything reads this, too.
     if std::fs::read(&configured.path).is_err() {
         let ran = configured.check();
@@ -460,6 +463,7 @@ fn a_thousand_reloads_under_load_drop_no_call_and_tear_no_value() {
                 last = last.max(whole(&told));
             }
             if let Some(patterns) = told["patterns"].as_array() {
+                assert!(patterns.len() > 2, "{told}");
                 let high: HashSet<bool> =
                     patterns.iter().map(|pattern| pattern["high_success"].as_bool().unwrap()).collect();
                 assert_eq!(high.len(), 1, "half of the list is of another generation: {told}");

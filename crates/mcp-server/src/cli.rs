@@ -53,6 +53,10 @@ pub struct Cli {
     /// Expected success rate, 0 to 1, from which on a pattern is called one of high success
     #[arg(long, global = true, value_name = "RATE")]
     high_success: Option<OsString>,
+    /// Show the tools of this level, beginner, intermediate, advanced or expert, in place of those that fit how much the
+    /// memory was used (auto); all work when called
+    #[arg(long, global = true, value_name = "LEVEL")]
+    tools_level: Option<OsString>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<OsString>,
@@ -157,7 +161,7 @@ fn hits(text: &str) -> Result<usize, String> {
 
 /// The command line, with what the declarations of the settings say of their flags.
 pub fn command() -> clap::Command {
-    let flags = setting_reference().into_iter().flat_map(|(_, settings)| settings);
+    let flags = setting_reference().into_iter().flat_map(|section| section.settings);
     flags.fold(Cli::command(), |command, setting| {
         let (Some(flag), Some(variable)) = (setting.flag, setting.variables.last()) else { return command };
         let mut note = format!(" [env: {variable}]");
@@ -180,11 +184,12 @@ impl Cli {
 
     /// Does what the command line says; errors go to stderr.
     pub fn run(self) -> ExitCode {
-        let Self { config, data_dir, model_dir, high_success, log, command } = self;
+        let Self { config, data_dir, model_dir, high_success, tools_level, log, command } = self;
         let flags = vec![
             ("--data-dir", data_dir),
             ("--model-dir", model_dir),
             ("--high-success", high_success),
+            ("--tools-level", tools_level),
             ("--log", log),
         ];
         let done = match command {

@@ -19,17 +19,15 @@ use serde_json::Value as Json;
 
 use self::layers::Layers;
 pub(crate) use self::layers::{Loaded, Mistakes, Sources};
-pub use self::reference::{SettingReference, setting_reference};
-use self::rule::{Address, Choice, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Texts, Whole};
+pub use self::reference::{SectionReference, SettingReference, setting_reference};
+use self::rule::{Address, AutoOr, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Texts, Whole};
 
 /// Every setting with its default, commented.
 const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
-/// The tools that an agent is shown.
+/// How much of the tools an agent is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ToolLevel {
-    /// As what was used so far says.
-    Auto,
+pub(crate) enum Level {
     Beginner,
     Intermediate,
     Advanced,
@@ -203,7 +201,7 @@ settings! {
         high_success: Share, live, flag "--high-success", variable "MEMORY_MCP_HIGH_SUCCESS";
     }
     [tools] Tools {
-        level: Choice<ToolLevel>, live;
+        level: AutoOr<Level>, live, flag "--tools-level";
     }
     [auth] Auth {
         keys: Keys, live;
@@ -220,16 +218,12 @@ settings! {
         writes_per_second: Whole<1, 1_000_000>, live;
     }
     [sandbox] Sandbox {
-        timeout_ms: Whole<10, 60_000>, at_start;
-        memory_mib: Whole<8, 1_024>, at_start;
-        stack_kib: Whole<64, 256>, at_start;
+        timeout_ms: Whole<10, 30_000>, at_start;
+        memory_mib: Whole<4, 1_024>, at_start;
+        stack_kib: Whole<16, 256>, at_start;
         output_kib: Whole<1, 16_384>, at_start;
         host_calls: Whole<0, 1_000_000>, at_start;
         source_kib: Whole<1, 4_096>, at_start;
-        concurrent_runs: Whole<1, 64>, at_start;
-        queue_runs: Whole<0, 1_024>, at_start;
-        breaker_violations: Whole<1, 1_000>, at_start;
-        breaker_pause_ms: Whole<0, 3_600_000>, at_start;
     }
     [metrics] Metrics {
         address: Address, at_start;

@@ -22,5 +22,5 @@ mod wire;
 mod wiring;
 mod workspace;
 
-pub use config::{SettingReference, setting_reference};
+pub use config::{SectionReference, SettingReference, setting_reference};
 pub use server::{INSTRUCTIONS, tool_reference, tools};

@@ -67,7 +67,7 @@ pub(crate) const CONFIG_MISTAKES_SHOWN_MAX: usize = 100;
 /// Characters of a wrong value that are quoted.
 pub(crate) const CONFIG_FOUND_CHARS_MAX: usize = 60;
 /// Longest name of a key, in characters.
-pub(crate) const KEY_NAME_CHARS_MAX: usize = 64;
+pub(crate) const KEY_NAME_CHARS_MAX: usize = 100;
 
 /// Longest message of an alert, in characters; the log has the whole of it.
 pub(crate) const ALERT_MESSAGE_CHARS_MAX: usize = 2_000;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::bail;
-use mcp_server::{cli, setting_reference};
+use mcp_server::{SectionReference, cli, setting_reference};
 use serde_json::{Map, Value};
 
 use crate::root;
@@ -110,8 +110,8 @@ const LAYERS: &str = "Every setting has a default. It is overruled by the config
 
 fn configuration() -> anyhow::Result<String> {
     let mut text = format!("{NOTICE}# Configuration\n\n{LAYERS}");
-    for (section, settings) in setting_reference() {
-        if let Some((name, description)) = section {
+    for SectionReference { name, description, settings } in setting_reference() {
+        if !name.is_empty() {
             write!(text, "\n## `[{name}]`\n\n{description}\n")?;
         }
         for setting in settings {
@@ -129,7 +129,7 @@ fn configuration() -> anyhow::Result<String> {
 fn manual() -> anyhow::Result<String> {
     let mut page = Vec::new();
     let command = cli::command().after_help("memory-mcp help COMMAND tells more of a command.");
-    clap_mangen::Man::new(command.clone()).subcommand_heading("COMMANDS").render(&mut page)?;
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
     let mut page = String::from_utf8(page)?;
     // There is one page, not one for each command.
     for name in command.get_subcommands().map(clap::Command::get_name).chain(["help"]) {

@@ -21,9 +21,20 @@ pub struct SettingReference {
     pub is_live: bool,
 }
 
-/// Every setting, in the order of the file, and what its sections are about: the name of a section before its settings.
-pub fn setting_reference() -> Vec<(Option<(String, String)>, Vec<SettingReference>)> {
-    let mut sections: Vec<(Option<(String, String)>, Vec<SettingReference>)> = vec![(None, Vec::new())];
+/// Settings that belong together.
+#[derive(Debug, Default)]
+pub struct SectionReference {
+    /// Its name in the file; empty for what stands before all sections.
+    pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// Its settings.
+    pub settings: Vec<SettingReference>,
+}
+
+/// Every setting, in the order of the file.
+pub fn setting_reference() -> Vec<SectionReference> {
+    let mut sections = vec![SectionReference::default()];
     let (mut comment, mut section) = (Vec::new(), String::new());
     for line in DEFAULTS.lines() {
         if let Some(text) = line.strip_prefix('#') {
@@ -33,7 +44,7 @@ pub fn setting_reference() -> Vec<(Option<(String, String)>, Vec<SettingReferenc
         let description = std::mem::take(&mut comment).join(" ");
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             section = name.to_owned();
-            sections.push((Some((section.clone(), description)), Vec::new()));
+            sections.push(SectionReference { name: section.clone(), description, settings: Vec::new() });
         } else if let Some((name, default)) = line.split_once(" = ") {
             let key = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
             let setting =
@@ -46,8 +57,8 @@ pub fn setting_reference() -> Vec<(Option<(String, String)>, Vec<SettingReferenc
                     flag: setting.flag,
                     is_live: setting.change == Change::Live,
                 });
-            if let Some((_, settings)) = sections.last_mut() {
-                settings.extend(setting);
+            if let Some(section) = sections.last_mut() {
+                section.settings.extend(setting);
             }
         }
     }
@@ -63,12 +74,12 @@ mod tests {
     fn every_setting_has_a_default_that_is_right_and_a_description() {
         let sections = setting_reference();
         let described: Vec<&str> =
-            sections.iter().flat_map(|(_, settings)| settings).map(|s| s.key).collect();
+            sections.iter().flat_map(|section| &section.settings).map(|s| s.key).collect();
         let declared: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
         assert_eq!(described, declared, "in config/default.toml and in the code, in the same order");
-        for (section, settings) in &sections {
-            assert!(section.as_ref().is_none_or(|(_, description)| !description.is_empty()), "{section:?}");
-            for setting in settings {
+        for section in &sections {
+            assert!(section.name.is_empty() || !section.description.is_empty(), "{section:?}");
+            for setting in &section.settings {
                 assert!(!setting.description.is_empty() && !setting.default.is_empty(), "{setting:?}");
             }
         }

@@ -93,19 +93,28 @@ impl Following {
         set_filter: SetFilter,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow_filter(settings.subscribe(), set_filter));
+        tasks.spawn(follow(
+            settings.subscribe(),
+            |settings| &settings.log.filter,
+            move |filter: &String| set_filter(filter),
+        ));
         tasks.spawn(Follower { sources: Arc::new(sources), content, settings, alerts }.run());
         Self { _tasks: tasks }
     }
 }
 
-async fn follow_filter(mut settings: watch::Receiver<Arc<InEffect>>, set_filter: SetFilter) {
-    let mut filter = settings.borrow().log.filter.clone();
+/// Tells a listener each new value of what it looks at.
+async fn follow<T: Clone + PartialEq>(
+    mut settings: watch::Receiver<Arc<InEffect>>,
+    look: impl Fn(&Settings) -> &T,
+    tell: impl Fn(&T),
+) {
+    let mut told = look(&settings.borrow_and_update()).clone();
     while settings.changed().await.is_ok() {
         let now = settings.borrow_and_update().clone();
-        if now.log.filter != filter {
-            filter.clone_from(&now.log.filter);
-            set_filter(&filter);
+        if *look(&now) != told {
+            told.clone_from(look(&now));
+            tell(&told);
         }
     }
 }

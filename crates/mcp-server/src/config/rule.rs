@@ -229,34 +229,44 @@ impl<const MIN: u64, const MAX: u64> Rule for Whole<MIN, MAX> {
     }
 }
 
-/// One of several words.
+/// One of several words, or `auto` for none of them.
 #[derive(Debug)]
-pub(crate) struct Choice<T>(PhantomData<T>);
+pub(crate) struct AutoOr<T>(PhantomData<T>);
 
 fn word<T: ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
 }
 
-impl<T: ValueEnum + fmt::Debug + PartialEq> Rule for Choice<T> {
-    type Value = T;
+/// The words, to finish "expected …".
+fn choice<T: ValueEnum>(first: Option<&str>) -> String {
+    let words = first.map(str::to_owned).into_iter().chain(T::value_variants().iter().map(word));
+    let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+impl<T: ValueEnum + fmt::Debug + PartialEq> Rule for AutoOr<T> {
+    type Value = Option<T>;
     const NOTATION: Notation = Notation::Text;
 
     fn expected() -> String {
-        let words: Vec<String> =
-            T::value_variants().iter().map(|value| format!("{:?}", word(value))).collect();
-        match words.split_last() {
-            Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-            _ => words.concat(),
+        choice::<T>(Some("auto"))
+    }
+
+    fn read(given: &Given<'_>) -> Result<Option<T>, Vec<Wrong>> {
+        match given.value.get_ref().as_str() {
+            Some("auto") => Ok(None),
+            text => {
+                let known = text.and_then(|text| T::from_str(text, false).ok());
+                known.map(Some).ok_or_else(|| Self::refused(given))
+            }
         }
     }
 
-    fn read(given: &Given<'_>) -> Result<T, Vec<Wrong>> {
-        let text = given.value.get_ref().as_str();
-        text.and_then(|text| T::from_str(text, false).ok()).ok_or_else(|| Self::refused(given))
-    }
-
-    fn shown(value: &T) -> Json {
-        json!(word(value))
+    fn shown(value: &Option<T>) -> Json {
+        json!(value.as_ref().map_or_else(|| "auto".to_owned(), word))
     }
 }
 
@@ -337,21 +347,21 @@ impl fmt::Debug for Secret {
 /// What a key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub(crate) enum Access {
+pub(crate) enum KeyAccess {
     Read,
     ReadWrite,
 }
 
 /// A key as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+pub(crate) struct KeySettings {
     /// Whose it is.
     pub(crate) name: String,
     /// Of the key, in whatever form it is compared.
     pub(crate) hash: Secret,
     /// The domains it may use, each with those below it; `*` for all.
     pub(crate) domains: Vec<String>,
-    pub(crate) access: Access,
+    pub(crate) access: KeyAccess,
 }
 
 /// The keys.
@@ -361,7 +371,7 @@ pub(crate) struct Keys;
 const KEY_FIELDS: [&str; 4] = ["name", "hash", "domains", "access"];
 
 impl Rule for Keys {
-    type Value = Vec<Key>;
+    type Value = Vec<KeySettings>;
     const NOTATION: Notation = Notation::Toml;
     const PRIVATE: bool = true;
 
@@ -369,7 +379,7 @@ impl Rule for Keys {
         "a list of tables with name, hash, domains and access".to_owned()
     }
 
-    fn read(given: &Given<'_>) -> Result<Vec<Key>, Vec<Wrong>> {
+    fn read(given: &Given<'_>) -> Result<Vec<KeySettings>, Vec<Wrong>> {
         // A text may be a key that was put into the wrong place: it is not quoted.
         let no_list =
             || vec![Wrong { at: given.value.span(), message: format!("expected {}", Self::expected()) }];
@@ -393,13 +403,13 @@ impl Rule for Keys {
         if wrong.is_empty() { Ok(keys) } else { Err(wrong) }
     }
 
-    fn shown(value: &Vec<Key>) -> Json {
-        let shown = |key: &Key| json!({"name": key.name, "hash": "[secret]", "domains": key.domains, "access": word(&key.access)});
+    fn shown(value: &Vec<KeySettings>) -> Json {
+        let shown = |key: &KeySettings| json!({"name": key.name, "hash": "[secret]", "domains": key.domains, "access": word(&key.access)});
         value.iter().map(shown).collect()
     }
 }
 
-fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<Key> {
+fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<KeySettings> {
     for name in table.keys().filter(|name| !KEY_FIELDS.contains(&name.get_ref().as_ref())) {
         let message = format!("unknown field {:?}, expected name, hash, domains and access", name.get_ref());
         wrong.push(Wrong { at: name.span(), message });
@@ -417,10 +427,10 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
             .map(|domain| domain.get_ref().as_str().filter(|domain| !domain.is_empty()).map(str::to_owned))
             .collect()
     });
-    let access = field(table, "access", &Choice::<Access>::expected(), &at, wrong, |value| {
-        Access::from_str(value.as_str()?, false).ok()
+    let access = field(table, "access", &choice::<KeyAccess>(None), &at, wrong, |value| {
+        KeyAccess::from_str(value.as_str()?, false).ok()
     });
-    Some(Key { name: name?, hash: hash?, domains: domains?, access: access? })
+    Some(KeySettings { name: name?, hash: hash?, domains: domains?, access: access? })
 }
 
 /// One field of a table, which must be there.
