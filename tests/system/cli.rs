@@ -19,6 +19,9 @@ fn help_names_every_command_and_every_variable_of_the_environment() {
         "relearn",
         "forget",
         "health",
+        "config",
+        "completions",
+        "MEMORY_MCP_CONFIG",
         "MEMORY_MCP_DATA_DIR",
         "MEMORY_MCP_HIGH_SUCCESS",
         "MEMORY_MCP_LOG",
@@ -106,10 +109,16 @@ fn health_says_what_is_stored_and_fails_where_it_should() {
 }
 
 #[test]
-fn a_filter_for_the_log_that_makes_no_sense_is_no_reason_to_fail() {
+fn a_filter_for_the_log_that_makes_no_sense_is_refused_with_its_variable() {
     let home = Home::new();
-    let ran = run(home.command().args(["health", "--json"]).env("MEMORY_MCP_LOG", "=loud=,"), b"");
-    assert_eq!((ran.code, &ran.json()["status"]), (Some(0), &json!("ok")));
+    for wrong in ["=loud=,", "debg"] {
+        let ran = run(home.command().args(["health", "--json"]).env("MEMORY_MCP_LOG", wrong), b"");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(
+            ran.stderr.contains("MEMORY_MCP_LOG: found") && ran.stderr.contains("debug or trace"),
+            "{ran:?}"
+        );
+    }
 }
 
 #[test]
@@ -146,7 +155,7 @@ fn a_data_directory_that_is_not_utf8_is_refused() {
     name.push(0xFF);
     let directory = std::path::PathBuf::from(std::ffi::OsString::from_vec(name));
     let ran = run(home.command().arg("health").arg("--data-dir").arg(&directory), b"");
-    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("UTF-8") && ran.stderr.contains("--data-dir"), "{}", ran.stderr);
     assert!(!directory.exists());
 }

@@ -9,6 +9,7 @@
 mod access;
 mod bad_input;
 mod cli;
+mod configuration;
 mod corpora;
 mod durability;
 mod handshake;

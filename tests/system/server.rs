@@ -77,6 +77,8 @@ pub(crate) fn settle(command: &mut Command, data: &Path) {
         }
     }
     command.env("MEMORY_MCP_DATA_DIR", data);
+    // Where the platform keeps configuration files.
+    command.env("XDG_CONFIG_HOME", data.with_file_name("config"));
 }
 
 /// The files in a directory and in those below it.

@@ -5,12 +5,11 @@
 //! of any other form are refused: a password would be within reach of whoever reads its hash.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::ValueEnum;
 use memory_core::access::Access;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
@@ -105,16 +104,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// What a key lets its user do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub(crate) enum KeyAccess {
     Read,
     ReadWrite,
 }
 
 /// A key as the configuration has it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySettings {
     /// Tells it from the others.
     pub(crate) name: String,
@@ -123,32 +121,6 @@ pub(crate) struct KeySettings {
     /// What its user may see, each with the domains below it; `*` for everything.
     pub(crate) domains: Vec<String>,
     pub(crate) access: KeyAccess,
-}
-
-/// The section `auth` of the configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AuthSettings {
-    #[serde(default)]
-    pub(crate) keys: Vec<KeySettings>,
-}
-
-/// Reads the section `auth` of a configuration file; nothing without a file.
-///
-/// # Errors
-/// If the file cannot be read, or is not what it should be.
-pub(crate) fn settings_in(file: Option<&Path>) -> anyhow::Result<AuthSettings> {
-    #[derive(Default, Deserialize)]
-    struct File {
-        #[serde(default)]
-        auth: AuthSettings,
-    }
-    let Some(path) = file else { return Ok(AuthSettings::default()) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-    let file: File = toml::from_str(&text)
-        .with_context(|| format!("failed to understand the configuration {}", path.display()))?;
-    Ok(file.auth)
 }
 
 /// What is wrong with the keys, all of it.
@@ -167,13 +139,13 @@ impl Keyring {
     ///
     /// # Errors
     /// [`BadKeys`] with everything that is wrong with any of them.
-    pub(crate) fn new(settings: &AuthSettings) -> Result<Self, BadKeys> {
+    pub(crate) fn new(settings: &[KeySettings]) -> Result<Self, BadKeys> {
         let mut wrong = Vec::new();
-        if settings.keys.len() > KEYS_MAX {
-            wrong.push(format!("there are {}, the most is {KEYS_MAX}", settings.keys.len()));
+        if settings.len() > KEYS_MAX {
+            wrong.push(format!("there are {}, the most is {KEYS_MAX}", settings.len()));
         }
-        let mut keys: Vec<(KeyHash, Arc<Principal>)> = Vec::with_capacity(settings.keys.len());
-        for KeySettings { name, hash, domains, access } in &settings.keys {
+        let mut keys: Vec<(KeyHash, Arc<Principal>)> = Vec::with_capacity(settings.len());
+        for KeySettings { name, hash, domains, access } in settings {
             if !(1..=KEY_NAME_CHARS_MAX).contains(&name.trim().chars().count()) {
                 wrong.push(format!("{name:?} is no name: give 1 to {KEY_NAME_CHARS_MAX} characters"));
             }
@@ -253,8 +225,7 @@ mod tests {
     fn a_key_stands_for_its_principal_and_nothing_else_does() {
         let keys: Vec<Key> = (0..3).map(|_| Key::generate().unwrap()).collect();
         let of = |n: usize, access| settings(&format!("k{n}"), &keys[n].hash().to_string(), &["a"], access);
-        let auth = AuthSettings { keys: vec![of(0, KeyAccess::Read), of(1, KeyAccess::ReadWrite)] };
-        let keyring = Keyring::new(&auth).unwrap();
+        let keyring = Keyring::new(&[of(0, KeyAccess::Read), of(1, KeyAccess::ReadWrite)]).unwrap();
         let who = |key: &str| keyring.authenticate(key).map(|principal| principal.name.clone());
         assert_eq!(who(keys[0].reveal()), Some("k0".into()));
         assert_eq!(who(keys[1].reveal()), Some("k1".into()));
@@ -284,15 +255,14 @@ mod tests {
             settings("b", &hash, &["x."], KeyAccess::ReadWrite),
         ];
         let keys: Vec<KeySettings> = std::iter::once(good).chain(bad).collect();
-        let Err(BadKeys(wrong)) = Keyring::new(&AuthSettings { keys }) else { panic!("they are bad") };
+        let Err(BadKeys(wrong)) = Keyring::new(&keys) else { panic!("they are bad") };
         assert_eq!(wrong.len(), 7, "{wrong:#?}");
     }
 
     #[test]
     fn who_uses_the_process_is_told_by_its_key() {
         let key = Key::generate().unwrap();
-        let auth =
-            AuthSettings { keys: vec![settings("ci", &key.hash().to_string(), &["a"], KeyAccess::Read)] };
+        let auth = [settings("ci", &key.hash().to_string(), &["a"], KeyAccess::Read)];
         let (none, some) = (Keyring::default(), Keyring::new(&auth).unwrap());
         assert_eq!(*none.principal_of_process(None).unwrap(), Principal::owner());
         assert_eq!(some.principal_of_process(Some(key.reveal())).unwrap().name, "ci");

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -8,21 +9,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use indicatif::{ProgressBar, ProgressStyle};
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
 use memory_core::memory::Question;
-use memory_core::pattern::HIGH_SUCCESS;
 use memory_core::retrieve::Filter;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{KEY_VARIABLE, Keyring, settings_in};
+use crate::auth::{KEY_VARIABLE, Keyring};
 use crate::channel::Channel;
-use crate::config::Settings;
+use crate::config::command::ConfigCommand;
+use crate::config::reload::{Following, InEffect, SetFilter};
+use crate::config::{self, Loaded, Mistakes, Sources, setting_reference};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
 use crate::limits::SHUTDOWN_WAIT;
@@ -40,58 +42,26 @@ use crate::{connect, demo, telemetry};
 #[derive(Debug, Parser)]
 #[command(name = "memory-mcp", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// Directory that holds everything stored [default: the platform's data directory]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "MEMORY_MCP_DATA_DIR",
-        hide_env_values = true,
-        // Not clap's own, which refuses an empty value.
-        value_parser = OsStringValueParser::new().map(PathBuf::from)
-    )]
-    data_dir: Option<PathBuf>,
+    // What a setting's flag says is read where the settings are, so that everything wrong is told at once.
+    /// A configuration file [env: MEMORY_MCP_CONFIG] [default: config.toml in the platform's configuration directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<OsString>,
+    /// Directory that holds everything stored, by default the platform's data directory
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<OsString>,
     /// A model, or a directory of models, to use instead of what `memory-mcp model use` chose
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "MEMORY_MCP_MODEL_DIR",
-        hide_env_values = true,
-        value_parser = OsStringValueParser::new().map(PathBuf::from)
-    )]
-    model_dir: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "DIR")]
+    model_dir: Option<OsString>,
     /// Expected success rate, 0 to 1, from which on a pattern is called one of high success
-    #[arg(
-        long,
-        global = true,
-        value_name = "RATE",
-        env = "MEMORY_MCP_HIGH_SUCCESS",
-        hide_env_values = true,
-        default_value_t = HIGH_SUCCESS,
-        value_parser = rate
-    )]
-    high_success: f64,
-    /// Configuration file, in TOML
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "MEMORY_MCP_CONFIG",
-        hide_env_values = true,
-        value_parser = OsStringValueParser::new().map(PathBuf::from)
-    )]
-    config: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "RATE")]
+    high_success: Option<OsString>,
+    /// Show the tools of this level, beginner, intermediate, advanced or expert, in place of those that fit how much the
+    /// memory was used (auto); all work when called
+    #[arg(long, global = true, value_name = "LEVEL")]
+    tools_level: Option<OsString>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILTER",
-        env = "MEMORY_MCP_LOG",
-        hide_env_values = true,
-        default_value = "warn,rmcp=error"
-    )]
-    log: String,
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<OsString>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -155,6 +125,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The settings: what they are, where they come from, whether a file is right
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print what completes the commands and options of memory-mcp in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -181,34 +161,52 @@ enum Forgotten {
     },
 }
 
-/// An empty variable is one that was not set.
-fn rate(text: &str) -> Result<f64, String> {
-    if text.is_empty() {
-        return Ok(HIGH_SUCCESS);
-    }
-    let rate = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
-    rate.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
-}
-
 fn hits(text: &str) -> Result<usize, String> {
     let limit = text.parse().ok().filter(|limit| (1..=HITS_MAX).contains(limit));
     limit.ok_or_else(|| format!("it must be a number from 1 to {HITS_MAX}"))
 }
 
+/// The command line, with what the declarations of the settings say of their flags.
+pub fn command() -> clap::Command {
+    let flags = setting_reference().into_iter().flat_map(|section| section.settings);
+    flags.fold(Cli::command(), |command, setting| {
+        let (Some(flag), Some(variable)) = (setting.flag, setting.variables.last()) else { return command };
+        let mut note = format!(" [env: {variable}]");
+        if setting.default != "\"\"" {
+            note.push_str(&format!(" [default: {}]", setting.default.trim_matches('"')));
+        }
+        let id = flag.trim_start_matches('-').replace('-', "_");
+        command.mut_arg(id, |arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            arg.help(help + &note)
+        })
+    })
+}
+
 impl Cli {
+    /// The command line of this process; the process ends here if it is wrong, or only asks for help.
+    pub fn of_process() -> Self {
+        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what the command line says; errors go to stderr.
     pub fn run(self) -> ExitCode {
-        telemetry::init(&self.log);
-        let done = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start")
-            .and_then(|runtime| {
-                let done = runtime.block_on(self.dispatch());
-                // A thread that waits for input that never comes must not keep the process.
-                runtime.shutdown_background();
-                done
-            });
+        let Self { config, data_dir, model_dir, high_success, tools_level, log, command } = self;
+        let flags = vec![
+            ("--data-dir", data_dir),
+            ("--model-dir", model_dir),
+            ("--high-success", high_success),
+            ("--tools-level", tools_level),
+            ("--log", log),
+        ];
+        let done = match command {
+            // These do without the settings, or are there to say what is wrong with them.
+            Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
+            Some(Command::Completions { shell }) => completions(shell),
+            Some(Command::Key { command }) => key::run(command),
+            Some(Command::Config { command }) => config::command::run(command, config, flags),
+            command => with_settings(command, Sources::of_process(config, flags)),
+        };
         done.unwrap_or_else(|error| {
             // Nothing was added to it on its way, so it is our own output that is closed: its reader has seen enough.
             if error.chain().len() == 1
@@ -217,43 +215,70 @@ impl Cli {
                 return ExitCode::SUCCESS;
             }
             let _ = writeln!(std::io::stderr(), "memory-mcp: {error:#}");
-            ExitCode::FAILURE
+            // As for a command line that is wrong.
+            if error.is::<Mistakes>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         })
     }
+}
 
-    async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success, self.config)?;
-        match self.command {
-            None => serve(&settings).await,
-            Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
-            Some(Command::Query { text, domain, project, limit, json }) => {
-                let filter = Filter { domain, project, ..Filter::default() };
-                query(&settings, Question { query: text, filter, limit, explain: false }, json).await
-            }
-            Some(Command::Import { format: ImportFormat::Jsonl { file } }) => {
-                import_file(&settings, file).await
-            }
-            Some(Command::Model { command }) => model::run(command, &settings),
-            Some(Command::Key { command }) => key::run(command),
-            Some(Command::Relearn) => relearn(&settings).await,
-            Some(Command::Forget { what }) => forget(&settings, what).await,
-            Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,
+fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "memory-mcp", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn with_settings(command: Option<Command>, sources: Sources) -> anyhow::Result<ExitCode> {
+    let loaded = sources.load()?;
+    let set_filter = telemetry::init(&loaded.settings.log.filter);
+    for remark in &loaded.remarks {
+        tracing::warn!("{remark}");
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
+    let done = runtime.block_on(async {
+        match command {
+            None => serve(loaded, sources, set_filter).await,
+            Some(command) => dispatch(command, InEffect::at_start(loaded)).await,
+        }
+    });
+    // A thread that waits for input that never comes must not keep the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Query { text, domain, project, limit, json } => {
+            let filter = Filter { domain, project, ..Filter::default() };
+            query(settings, Question { query: text, filter, limit, explain: false }, json).await
+        }
+        Command::Import { format: ImportFormat::Jsonl { file } } => import_file(settings, file).await,
+        Command::Model { command } => model::run(command, &settings),
+        Command::Relearn => relearn(settings).await,
+        Command::Forget { what } => forget(settings, what).await,
+        Command::Health { detailed, json } => health(settings, detailed, json).await,
+        Command::Demo | Command::Completions { .. } | Command::Config { .. } | Command::Key { .. } => {
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let keyring = Keyring::new(&settings_in(settings.file.as_deref())?)?;
+async fn serve(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyhow::Result<ExitCode> {
+    let content = loaded.content.clone();
+    let settings = InEffect::at_start(loaded);
+    let keyring = Keyring::new(&settings.auth.keys)?;
     // An empty variable is one that was not set.
     let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
     let principal = keyring.principal_of_process(key.as_deref())?;
-    let app = App::open(settings).await?;
+    let app = App::open(settings.clone()).await?;
     if std::io::stdin().is_terminal() {
         let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
         write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
     }
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
+    let following = Following::spawn(sources, content, app.settings.clone(), app.alerts.clone(), set_filter);
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output);
     let served = Server::new(Arc::clone(&app), principal).serve_with_ct(channel, stop).await;
@@ -265,6 +290,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     // A client that has stopped reading must not keep the process.
     let _ = tokio::time::timeout(SHUTDOWN_WAIT, written).await;
+    drop(following);
     app.close().await;
     ended.map(|()| ExitCode::SUCCESS)
 }
@@ -293,7 +319,7 @@ async fn stop_on_signal(stop: CancellationToken) {
     stop.cancel();
 }
 
-async fn query(settings: &Settings, question: Question, json: bool) -> anyhow::Result<ExitCode> {
+async fn query(settings: Arc<InEffect>, question: Question, json: bool) -> anyhow::Result<ExitCode> {
     let form = Form::new(question.limit, None, false);
     let app = App::open(settings).await?;
     let answer = app.memory.recall(question).await;
@@ -357,7 +383,7 @@ fn write_answer(out: &mut impl Write, answer: &WireAnswer) -> std::io::Result<()
     Ok(())
 }
 
-async fn import_file(settings: &Settings, file: PathBuf) -> anyhow::Result<ExitCode> {
+async fn import_file(settings: Arc<InEffect>, file: PathBuf) -> anyhow::Result<ExitCode> {
     let (input, bytes): (Box<dyn Read>, Option<u64>) = if file.as_os_str() == "-" {
         (Box::new(std::io::stdin().lock()), None)
     } else {
@@ -420,7 +446,7 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-async fn relearn(settings: &Settings) -> anyhow::Result<ExitCode> {
+async fn relearn(settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
     let episodes = app.memory.relearn().await.context("failed to forget what was learned");
     if episodes.is_ok() {
@@ -434,7 +460,7 @@ async fn relearn(settings: &Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn forget(settings: &Settings, what: Forgotten) -> anyhow::Result<ExitCode> {
+async fn forget(settings: Arc<InEffect>, what: Forgotten) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
     let (forgotten, named) = match what {
         Forgotten::Episode { id } => (app.memory.delete_episode(id).await, format!("episode {id}")),
@@ -446,20 +472,20 @@ async fn forget(settings: &Settings, what: Forgotten) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn health(settings: &Settings, detailed: bool, json: bool) -> anyhow::Result<ExitCode> {
-    let app = App::open(settings).await?;
+async fn health(settings: Arc<InEffect>, detailed: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let app = App::open(settings.clone()).await?;
     let report = app.health(detailed).await;
     app.close().await;
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        write_health(&mut out, &report, settings)?;
+        write_health(&mut out, &report, &settings)?;
     }
     Ok(if report.status == Status::Failing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn write_health(out: &mut impl Write, report: &HealthReport, settings: &Settings) -> std::io::Result<()> {
+fn write_health(out: &mut impl Write, report: &HealthReport, settings: &InEffect) -> std::io::Result<()> {
     writeln!(out, "memory-mcp {}: {}", report.version, format!("{:?}", report.status).to_lowercase())?;
     writeln!(out, "stored in {}", settings.data_dir.display())?;
     for component in &report.components {

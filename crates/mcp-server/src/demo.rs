@@ -30,7 +30,9 @@ pub(crate) fn run(out: &mut impl Write) -> anyhow::Result<()> {
     let data = tempfile::tempdir().context("failed to create a temporary directory")?;
     let program = std::env::current_exe().context("failed to find the program itself")?;
     let mut command = Command::new(program);
-    command.env("MEMORY_MCP_DATA_DIR", data.path());
+    // Whoever watches it may have settings of their own, which are for their own memory.
+    let settings = tempfile::NamedTempFile::new().context("failed to create a temporary file")?;
+    command.env("MEMORY_MCP_DATA_DIR", data.path()).env("MEMORY_MCP_CONFIG", settings.path());
 
     let begun = Instant::now();
     let mut server = StdioClient::start(&mut command)?;

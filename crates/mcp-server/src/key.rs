@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 
-use crate::auth::{AuthSettings, Key, KeyAccess, KeyHash, KeySettings, Keyring};
+use crate::auth::{Key, KeyAccess, KeyHash, KeySettings, Keyring};
 use crate::limits::KEY_INPUT_BYTES_MAX;
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,7 @@ pub(crate) fn run(command: KeyCommand) -> anyhow::Result<ExitCode> {
             let key = Key::generate()?;
             let settings = KeySettings { name, hash: key.hash().to_string(), domains, access };
             // What the configuration would refuse is refused here.
-            Keyring::new(&AuthSettings { keys: vec![settings.clone()] })?;
+            Keyring::new(std::slice::from_ref(&settings))?;
             writeln!(
                 out,
                 "# The key, for its user: MEMORY_MCP_API_KEY. It is kept nowhere and not shown again."

@@ -3,6 +3,7 @@
 //! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
 //! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
 
+mod alert;
 mod auth;
 pub mod channel;
 pub mod cli;
@@ -23,4 +24,5 @@ mod wire;
 mod wiring;
 mod workspace;
 
+pub use config::{SectionReference, SettingReference, setting_reference};
 pub use server::{INSTRUCTIONS, tool_reference, tools};

@@ -67,3 +67,19 @@ pub(crate) const IMPORT_BATCH: usize = 64;
 pub(crate) const IMPORT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bad lines of an import that are shown one by one.
 pub(crate) const IMPORT_PROBLEMS_SHOWN: usize = 20;
+
+/// Largest configuration file, in bytes.
+pub(crate) const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+/// How often the configuration file is looked at.
+pub(crate) const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Mistakes of a configuration file that are shown one by one.
+pub(crate) const CONFIG_MISTAKES_SHOWN_MAX: usize = 100;
+/// Characters of a wrong value that are quoted.
+pub(crate) const CONFIG_FOUND_CHARS_MAX: usize = 60;
+
+/// Longest message of an alert, in characters; the log has the whole of it.
+pub(crate) const ALERT_MESSAGE_CHARS_MAX: usize = 2_000;
+/// Within which alerts of one kind are logged again only if their message is another, and no more than a few times.
+pub(crate) const ALERT_LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Lines of the log for alerts of one kind within that interval.
+pub(crate) const ALERT_LOG_LINES_MAX: u32 = 10;

@@ -205,11 +205,11 @@ fn added(
 
 /// What is chosen here has no effect while another directory is named.
 fn shadowed(out: &mut impl Write, settings: &Settings) -> std::io::Result<()> {
-    match &settings.model_dir {
+    match &settings.model.dir {
         Some(dir) => {
             writeln!(
                 out,
-                "But MEMORY_MCP_MODEL_DIR or --model-dir names {}, which comes first.",
+                "But MEMORY_MCP_MODEL_DIR, --model-dir or the configuration file names {}, which comes first.",
                 dir.display()
             )
         }
@@ -233,9 +233,9 @@ fn list(out: &mut impl Write, library: &Library, settings: &Settings) -> anyhow:
     if !models.is_empty() && in_use.is_none() {
         writeln!(out, "None of them is in use: search is by words.")?;
     }
-    if settings.model_dir.is_some() {
+    if settings.model.dir.is_some() {
         shadowed(out, settings)?;
-        match Active::find(library, settings.model_dir.as_deref()) {
+        match Active::find(library, settings.model.dir.as_deref()) {
             Ok(active) => {
                 writeln!(out, "In use: {}", active.map_or_else(|| "none".into(), |active| active.name()))?;
             }

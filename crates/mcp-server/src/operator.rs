@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use search_index::{Backing, IndexStatus};
 use serde::Serialize;
 
+use crate::alert::Alert;
+use crate::config::reload::WireConfiguration;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
 
@@ -41,11 +43,15 @@ pub(crate) struct Component {
 /// The result of `health_check`.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct HealthReport {
-    /// The worst status of any part.
+    /// The worst status of any part; at best degraded while there are alerts.
     pub(crate) status: Status,
     pub(crate) version: &'static str,
     /// Each part by itself.
     pub(crate) components: Vec<Component>,
+    /// What somebody should look at: raised since the process started, and not put right yet.
+    pub(crate) alerts: Vec<Alert>,
+    /// The settings in effect.
+    pub(crate) configuration: Option<WireConfiguration>,
     /// The numbers behind it.
     pub(crate) metrics: HealthMetrics,
 }
@@ -128,7 +134,7 @@ struct WireSandbox {
 
 impl App {
     /// Looks at every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
-    /// latencies of each tool.
+    /// latencies of each tool and the settings that may change.
     pub(crate) async fn health(&self, detailed: bool) -> HealthReport {
         let counts = StoreHealth::counts(&self.store).await;
         let jobs = JobStore::counts(&self.store).await;
@@ -147,10 +153,19 @@ impl App {
         if !detailed {
             process.tools.clear();
         }
+        let alerts = self.alerts.raised();
+        let alerted = if alerts.is_empty() { Status::Ok } else { Status::Degraded };
         HealthReport {
-            status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
+            status: components
+                .iter()
+                .map(|component| component.status)
+                .max()
+                .unwrap_or(Status::Ok)
+                .max(alerted),
             version: env!("CARGO_PKG_VERSION"),
             components,
+            alerts,
+            configuration: Some(self.settings().report(detailed)),
             metrics: HealthMetrics {
                 store: counts.ok().map(WireCounts::from),
                 jobs: jobs.ok().map(WireJobs::from),
@@ -237,6 +252,8 @@ impl App {
             status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
             version: env!("CARGO_PKG_VERSION"),
             components,
+            alerts: Vec::new(),
+            configuration: None,
             metrics: HealthMetrics {
                 store: counts.ok().map(|counts| WireCounts { bytes: None, ..counts.into() }),
                 jobs: jobs.ok().map(WireJobs::from),

@@ -11,16 +11,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+use crate::config::reload::SetFilter;
+
 /// Longest latency told apart from longer ones, in microseconds.
 const LATENCY_MICROS_MAX: u64 = 60 * 1_000_000;
 
-/// Sends logs to stderr; stdout belongs to the protocol.
-pub(crate) fn init(filter: &str) {
-    let usual = || EnvFilter::new("warn");
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| usual());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// Sends logs to stderr; stdout belongs to the protocol. Returns what sets another filter later on.
+pub(crate) fn init(filter: &str) -> SetFilter {
+    let logs = tracing_subscriber::fmt().with_env_filter(parse(filter)).with_writer(std::io::stderr);
+    let logs = logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).with_filter_reloading();
+    let handle = logs.reload_handle();
     // Fails only if logs are set up already, as they are when several servers run in one test.
-    let _ = logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init();
+    let _ = logs.try_init();
+    Box::new(move |filter| {
+        if let Err(error) = handle.reload(parse(filter)) {
+            tracing::warn!(%error, "failed to change the filter of the log");
+        }
+    })
+}
+
+/// The filter was checked with the other settings.
+fn parse(filter: &str) -> EnvFilter {
+    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"))
 }
 
 /// Counts of what happened since the process started.

@@ -1,6 +1,7 @@
 //! The composition root: opens the adapters, joins them to the domain, owns the background worker.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use cache_redb::Cache;
@@ -16,10 +17,12 @@ use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::config::Settings;
+use crate::alert::Alerts;
+use crate::config::reload::InEffect;
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
@@ -35,8 +38,10 @@ pub(crate) struct App {
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
     pub(crate) sandbox: Sandbox,
-    /// Expected success rate from which on a pattern is called one of high success.
-    pub(crate) high_success: f64,
+    /// The settings in effect, and those that come after them.
+    pub(crate) settings: watch::Sender<Arc<InEffect>>,
+    /// What an operator should look at.
+    pub(crate) alerts: Arc<Alerts>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
 }
@@ -97,12 +102,25 @@ async fn upkeep(cache: Arc<Cache>) {
     }
 }
 
+/// What a program may use, as the settings say.
+fn sandbox_limits(settings: &crate::config::Sandbox) -> Limits {
+    Limits {
+        timeout: Duration::from_millis(settings.timeout_ms),
+        memory_bytes: settings.memory_mib as usize * 1024 * 1024,
+        stack_bytes: settings.stack_kib as usize * 1024,
+        output_bytes: settings.output_kib as usize * 1024,
+        host_calls: settings.host_calls as u32,
+        source_bytes: settings.source_kib as usize * 1024,
+        ..Limits::default()
+    }
+}
+
 impl App {
     /// Opens the memory and starts the background worker.
     ///
     /// # Errors
     /// If the data directory or the database in it cannot be used; the message says why and what to do.
-    pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Arc<Self>> {
+    pub(crate) async fn open(settings: Arc<InEffect>) -> anyhow::Result<Arc<Self>> {
         settings.create_data_dir()?;
         let database = settings.database();
         let store = TursoStore::open(&database).await.context("failed to open the memory")?;
@@ -124,7 +142,7 @@ impl App {
         let index = Arc::new(SearchIndex::open(Some(settings.index()), &index_of, shared.clone()));
         let embedding = embeddings::Service::spawn(ServiceConfig {
             library: Library::new(settings.models()),
-            model_dir: settings.model_dir.clone(),
+            model_dir: settings.model.dir.clone(),
             key: Arc::new(crate::model::key),
             corpus: shared.clone(),
             vectors: shared.clone(),
@@ -143,8 +161,9 @@ impl App {
         let memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
-        let high_success = settings.high_success;
-        let sandbox = Sandbox::new(Limits::default(), Ambient::default());
+        let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
+        let settings = watch::Sender::new(settings);
+        let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
             memory,
             metrics,
@@ -153,10 +172,16 @@ impl App {
             index,
             embedding,
             sandbox,
-            high_success,
+            settings,
+            alerts,
             worker,
             upkeep,
         }))
+    }
+
+    /// The settings in effect now. Whoever needs several of them asks once, so that they belong together.
+    pub(crate) fn settings(&self) -> Arc<InEffect> {
+        self.settings.borrow().clone()
     }
 
     /// Waits until nothing is left to learn from what is stored.

@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::access::is_within;
 use crate::id::PatternId;
 
-/// Expected success rate from which on a pattern is called one of high success, unless the settings say otherwise.
-pub const HIGH_SUCCESS: f64 = 0.7;
 /// Distinct episodes that must have shown a pattern before its rate says anything.
 pub const VERDICT_EPISODES_MIN: u32 = 3;
 

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::bail;
-use clap::CommandFactory;
-use mcp_server::cli::Cli;
+use mcp_server::{SectionReference, cli, setting_reference};
 use serde_json::{Map, Value};
 
 use crate::root;
@@ -14,9 +13,18 @@ const NOTICE: &str = "<!-- Made by `cargo xtask generate`. Change the code inste
 /// Writes the documents, or with `check` compares them with what would be written.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let mut stale = Vec::new();
-    for (name, text) in [("docs/tools.md", tools()?), ("docs/cli.md", cli())] {
+    let documents = [
+        ("docs/tools.md", tools()?),
+        ("docs/configuration.md", configuration()?),
+        ("docs/cli.md", commands()),
+        ("docs/man/memory-mcp.1", manual()?),
+    ];
+    for (name, text) in documents {
         let path = root().join(name);
         if !check {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
             std::fs::write(&path, text)?;
         } else if std::fs::read_to_string(&path).unwrap_or_default() != text {
             stale.push(name);
@@ -86,9 +94,54 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-fn cli() -> String {
+const LAYERS: &str = "Every setting has a default. It is overruled by the configuration file, that by the environment, \
+    that by a flag. An empty variable or flag is one that was not given.\n\n\
+    The file is TOML, `config.toml` in the platform's configuration directory (`memory-mcp config path` says where; on \
+    Linux `~/.config/memory-mcp/config.toml`) if it is there, or what `--config` or `MEMORY_MCP_CONFIG` names. It needs to \
+    name only what it changes; [config/default.toml](../config/default.toml) has everything. Relative paths start from the \
+    folder of the file, `~/` from the home directory.\n\n\
+    `memory-mcp config show` says every value and where it comes from, `memory-mcp config check [FILE]` everything that is \
+    wrong. With a configuration that is wrong in any place nothing is started (exit code 2).\n\n\
+    A running server takes up a change of the file within about two seconds, or at once on SIGHUP, as a whole: a call sees \
+    all of it or none. If the file is then wrong or gone, the settings from before stay in effect, and `health_check` and \
+    the log say so until it is put right. What is marked *at the next start* waits until then, and `health_check` says \
+    what does.\n\n\
+    In a variable, lists have commas between their items, and `auth.keys` is written as in the file.\n";
+
+fn configuration() -> anyhow::Result<String> {
+    let mut text = format!("{NOTICE}# Configuration\n\n{LAYERS}");
+    for SectionReference { name, description, settings } in setting_reference() {
+        if !name.is_empty() {
+            write!(text, "\n## `[{name}]`\n\n{description}\n")?;
+        }
+        for setting in settings {
+            let variables: Vec<String> = setting.variables.iter().map(|name| format!("`{name}`")).collect();
+            let flag = setting.flag.map(|flag| format!(", flag `{flag}`")).unwrap_or_default();
+            let effect = if setting.is_live { "at once" } else { "at the next start" };
+            write!(text, "\n### `{}`\n\n{}\n\n", setting.key, setting.description)?;
+            writeln!(text, "* Default `{}`; {}.", setting.default, setting.expected)?;
+            writeln!(text, "* Variable {}{flag}. A change takes effect *{effect}*.", variables.join(" or "))?;
+        }
+    }
+    Ok(text)
+}
+
+fn manual() -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    let command = cli::command().after_help("memory-mcp help COMMAND tells more of a command.");
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    let mut page = String::from_utf8(page)?;
+    // There is one page, not one for each command.
+    for name in command.get_subcommands().map(clap::Command::get_name).chain(["help"]) {
+        let name = name.replace('-', "\\-");
+        page = page.replace(&format!("memory\\-mcp\\-{name}(1)"), &format!("memory\\-mcp {name}"));
+    }
+    Ok(page)
+}
+
+fn commands() -> String {
     let mut text = format!("{NOTICE}# Command line\n");
-    let mut command = Cli::command().term_width(100);
+    let mut command = cli::command().term_width(100);
     command.build();
     section(&mut text, &mut command, "memory-mcp");
     text

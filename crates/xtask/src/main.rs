@@ -17,7 +17,7 @@ use clap::Parser;
 
 #[derive(Parser)]
 enum Task {
-    /// Writes docs/tools.md and docs/cli.md from the code
+    /// Writes docs/tools.md, docs/configuration.md, docs/cli.md and the manual page from the code
     Generate {
         /// Only say whether they are up to date; fail if not
         #[arg(long)]

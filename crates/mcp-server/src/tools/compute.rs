@@ -32,7 +32,7 @@ impl Server {
     async fn execute_code(&self, Parameters(args): Parameters<ExecuteCodeArgs>) -> CallToolResult {
         let host = ReadOnly {
             memory: self.memory.clone(),
-            high_success: self.app.high_success,
+            high_success: self.app.settings().learning.high_success,
             runtime: Handle::current(),
         };
         match self.app.sandbox.run(args.parse(), Some(Arc::new(host))).await {

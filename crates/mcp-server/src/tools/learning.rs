@@ -86,19 +86,19 @@ impl Server {
     async fn patterns(&self, args: ListPatternsArgs) -> Result<ListPatternsResult, Error> {
         let (listing, verdict) = args.parse()?;
         let page = self.memory.patterns(listing, verdict).await?;
-        Ok(ListPatternsResult::new(&page, self.app.high_success))
+        Ok(ListPatternsResult::new(&page, self.app.settings().learning.high_success))
     }
 
     async fn explain(&self, args: PatternArgs) -> Result<WireExplanation, Error> {
         let explanation = self.memory.explain_pattern(args.parse()?).await?;
-        Ok(WireExplanation::new(&explanation, self.app.high_success))
+        Ok(WireExplanation::new(&explanation, self.app.settings().learning.high_success))
     }
 
     async fn correct(&self, args: CorrectPatternArgs) -> Result<WirePattern, Error> {
         let (id, correction) = args.parse()?;
         self.memory.correct_pattern(id, correction).await?;
         let explanation = self.memory.explain_pattern(id).await?;
-        Ok(WirePattern::new(&explanation.review, self.app.high_success))
+        Ok(WirePattern::new(&explanation.review, self.app.settings().learning.high_success))
     }
 
     async fn forget_pattern(&self, args: PatternArgs) -> Result<DeletePatternResult, Error> {
