@@ -98,7 +98,8 @@ impl Following {
             |settings| &settings.log.filter,
             move |filter: &String| set_filter(filter),
         ));
-        tasks.spawn(Follower { sources: Arc::new(sources), content, settings, alerts }.run());
+        let watched = Watched { taken: content.clone(), seen: content };
+        tasks.spawn(Follower { sources: Arc::new(sources), watched, settings, alerts }.run());
         Self { _tasks: tasks }
     }
 }
@@ -119,10 +120,29 @@ async fn follow<T: Clone + PartialEq>(
     }
 }
 
+/// Decides when what the file holds is taken up.
+struct Watched {
+    /// What it held when it was last taken up or refused.
+    taken: Content,
+    /// What it held at the last look.
+    seen: Content,
+}
+
+impl Watched {
+    /// Whether what the file holds now is to be taken up: it is asked for, or it is new and was the same at the last look.
+    fn is_due(&mut self, now: &Content, is_asked: bool) -> bool {
+        let is_due = is_asked || (*now != self.taken && *now == self.seen);
+        self.seen.clone_from(now);
+        if is_due {
+            self.taken.clone_from(now);
+        }
+        is_due
+    }
+}
+
 struct Follower {
     sources: Arc<Sources>,
-    /// What the file held when it was last taken up or refused.
-    content: Content,
+    watched: Watched,
     settings: watch::Sender<Arc<InEffect>>,
     alerts: Arc<Alerts>,
 }
@@ -130,7 +150,6 @@ struct Follower {
 impl Follower {
     async fn run(mut self) {
         let mut hangups = Hangups::new();
-        let mut before = self.content.clone();
         loop {
             let is_asked = tokio::select! {
                 () = hangups.next() => true,
@@ -139,19 +158,16 @@ impl Follower {
             let sources = self.sources.clone();
             // The file may be on a disk that is slow or gone.
             let Ok(content) = tokio::task::spawn_blocking(move || sources.content()).await else { return };
-            if is_asked || (content != self.content && content == before) {
-                self.take_up(content.clone());
+            if self.watched.is_due(&content, is_asked) {
+                self.take_up(content);
             }
-            before = content;
         }
     }
 
     /// Makes what was read the settings in effect, or says why not.
-    fn take_up(&mut self, content: Content) {
+    fn take_up(&self, content: Content) {
         let is_gone = content == Content::Absent && self.settings.borrow().file.is_some();
-        let result = self.sources.load_from(content.clone());
-        self.content = content;
-        match result {
+        match self.sources.load_from(content) {
             // Without its file a server would be open to whom the file kept out.
             Ok(_) if is_gone => {
                 let path = self.sources.path().map(|path| path.display().to_string()).unwrap_or_default();
@@ -218,5 +234,36 @@ impl Hangups {
             return;
         }
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_taken_up_once_it_stays_the_same_and_when_it_is_asked_for() {
+        let text = |text: &str| Content::Text(text.to_owned());
+        let mut watched = Watched { taken: text("a"), seen: text("a") };
+        let looks = [
+            ("a", false, false),
+            // Being written.
+            ("", false, false),
+            ("b", false, false),
+            ("b = 1", false, false),
+            ("b = 1", false, true),
+            ("b = 1", false, false),
+            // Replaced and put back between two looks, or from one to the next.
+            ("c", false, false),
+            ("b = 1", false, false),
+            ("b = 1", false, false),
+            ("d", true, true),
+            ("d", false, false),
+            ("d", true, true),
+        ];
+        for (number, (now, is_asked, expected)) in looks.into_iter().enumerate() {
+            assert_eq!(watched.is_due(&text(now), is_asked), expected, "look {number}");
+        }
+        assert!(!watched.is_due(&Content::Absent, false) && watched.is_due(&Content::Absent, false));
     }
 }
