@@ -103,6 +103,7 @@ impl App {
             citations: shared.clone(),
             workspace: Arc::new(WorkTree::here()),
             semantics: embedding.clone(),
+            catalog: shared.clone(),
             patterns: shared.clone(),
             experience: shared.clone(),
             feedback: shared.clone(),

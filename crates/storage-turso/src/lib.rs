@@ -4,6 +4,7 @@
 //! functions and because a connection that never changes threads is the use of it that was found sound
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
+mod catalog;
 mod changes;
 mod citations;
 mod corpus;
@@ -22,6 +23,7 @@ mod notes;
 mod patterns;
 mod pool;
 mod row;
+mod usage;
 mod vectors;
 
 use std::fs::OpenOptions;

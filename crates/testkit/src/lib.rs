@@ -23,8 +23,8 @@ use std::thread;
 
 use futures::executor::block_on;
 use memory_core::port::{
-    ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, ItemStore, JobStore, NoteStore,
-    PatternStore, Ports, Source, StoreHealth, VectorStore,
+    CatalogStore, ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, ItemStore,
+    JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth, UsageStore, VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
@@ -45,6 +45,10 @@ pub struct Stores {
     pub citations: Arc<dyn CitationStore>,
     /// Vectors.
     pub vectors: Arc<dyn VectorStore>,
+    /// What there is.
+    pub catalog: Arc<dyn CatalogStore>,
+    /// How often the tools were used.
+    pub usage: Arc<dyn UsageStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// What was done.
@@ -65,7 +69,14 @@ impl Stores {
     /// All ports of a store that implements every one; `keep` is dropped with it.
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
-        T: EpisodeStore + NoteStore + Corpus + ItemStore + CitationStore + VectorStore,
+        T: EpisodeStore
+            + NoteStore
+            + Corpus
+            + ItemStore
+            + CitationStore
+            + VectorStore
+            + CatalogStore
+            + UsageStore,
         T: PatternStore + ExperienceStore + FeedbackStore + JobStore + ChangeLog + StoreHealth + 'static,
     {
         Self {
@@ -75,6 +86,8 @@ impl Stores {
             items: store.clone(),
             citations: store.clone(),
             vectors: store.clone(),
+            catalog: store.clone(),
+            usage: store.clone(),
             patterns: store.clone(),
             experience: store.clone(),
             feedback: store.clone(),
@@ -95,6 +108,7 @@ impl Stores {
             citations: self.citations.clone(),
             workspace: Arc::new(NoWorkTree),
             semantics: Arc::new(NoSemantics),
+            catalog: self.catalog.clone(),
             patterns: self.patterns.clone(),
             experience: self.experience.clone(),
             feedback: self.feedback.clone(),
