@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
 use crate::config::Settings;
+use crate::disclosure::Level;
 use crate::import::{ImportReport, import};
 use crate::limits::SHUTDOWN_WAIT;
 use crate::model::{self, ModelCommand};
@@ -70,6 +71,9 @@ pub struct Cli {
         value_parser = rate
     )]
     high_success: f64,
+    /// Show the tools of this level, in place of those that fit how much the memory was used; all work when called
+    #[arg(long, global = true, value_name = "LEVEL", env = "MEMORY_MCP_TOOLS_LEVEL", hide_env_values = true)]
+    tools_level: Option<Level>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
@@ -205,7 +209,7 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success)?;
+        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success, self.tools_level)?;
         match self.command {
             None => serve(&settings).await,
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
@@ -230,10 +234,10 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
         write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
     }
-    let stop = CancellationToken::new();
+    let stop = app.stop.clone();
     tokio::spawn(stop_on_signal(stop.clone()));
     let (input, output) = rmcp::transport::io::stdio_pipes();
-    let (channel, written) = Channel::new(input, output);
+    let (channel, written) = Channel::new(input, output, app.closing.clone());
     let served = Server::new(Arc::clone(&app)).serve_with_ct(channel, stop).await;
     let ended = match served {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),

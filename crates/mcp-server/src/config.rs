@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tokio::sync::watch;
+
+use crate::disclosure::Level;
 
 /// What the program needs to know before it can start.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) model_dir: Option<PathBuf>,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
+    /// Which tools are shown; by how much they were used, if none.
+    pub(crate) tools_level: watch::Receiver<Option<Level>>,
 }
 
 impl Settings {
@@ -24,6 +29,7 @@ impl Settings {
         data_dir: Option<PathBuf>,
         model_dir: Option<PathBuf>,
         high_success: f64,
+        tools_level: Option<Level>,
     ) -> anyhow::Result<Self> {
         // An empty variable is one that was not set: clients pass on what their configuration leaves blank.
         let named = |dir: &PathBuf| !dir.as_os_str().is_empty();
@@ -33,7 +39,8 @@ impl Settings {
                 .map(|dirs| dirs.data_dir().to_owned())
                 .context("failed to find a home directory; name a data directory with --data-dir or MEMORY_MCP_DATA_DIR")?,
         };
-        Ok(Self { data_dir, model_dir: model_dir.filter(named), high_success })
+        let tools_level = watch::channel(tools_level).1;
+        Ok(Self { data_dir, model_dir: model_dir.filter(named), high_success, tools_level })
     }
 
     /// The database file.

@@ -6,6 +6,7 @@ pub(crate) mod arguments;
 pub(crate) mod episode;
 pub(crate) mod learning;
 pub(crate) mod parse;
+pub(crate) mod project;
 pub(crate) mod recommend;
 pub(crate) mod tokens;
 

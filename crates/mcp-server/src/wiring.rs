@@ -15,9 +15,11 @@ use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::Settings;
+use crate::disclosure::Disclosure;
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
@@ -34,8 +36,15 @@ pub(crate) struct App {
     pub(crate) embedding: Arc<embeddings::Service>,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
+    /// Which tools are shown.
+    pub(crate) disclosure: Arc<Disclosure>,
+    /// Cancelled when the server is to stop.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
+    pub(crate) closing: CancellationToken,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
+    counting: JoinHandle<()>,
 }
 
 /// The clock of the machine.
@@ -113,10 +122,32 @@ impl App {
         };
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
+        let disclosure =
+            Arc::new(Disclosure::open(Arc::new(store.clone()), settings.tools_level.clone()).await);
+        let counting = tokio::spawn({
+            let disclosure = disclosure.clone();
+            async move { disclosure.keep_saving().await }
+        });
+        let stop = CancellationToken::new();
+        let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
         let high_success = settings.high_success;
-        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, high_success, worker, upkeep }))
+        Ok(Arc::new(Self {
+            memory,
+            metrics,
+            store,
+            cache,
+            index,
+            embedding,
+            high_success,
+            disclosure,
+            stop,
+            closing,
+            worker,
+            upkeep,
+            counting,
+        }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
@@ -132,7 +163,9 @@ impl App {
 
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
+        self.closing.cancel();
         self.upkeep.abort();
+        self.counting.abort();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await
@@ -142,6 +175,7 @@ impl App {
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }
+        self.disclosure.save().await;
         self.cache.flush();
         self.store.close().await;
     }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 const QUOTED_CHARS_MAX: usize = 60;
 
 /// Takes out of a tool's schema what costs tokens and says nothing: titles, formats of integers that are no JSON
-/// Schema formats (clients warn of `uint64`), and the `null` that every optional argument admits.
+/// Schema formats (clients warn of `uint64`), the `null` that every optional argument admits, and what is said of the fields of
+/// the entries of a list, whose names say it.
 pub(crate) fn slim(mut tool: Tool) -> Tool {
     let mut schema = Value::Object(tool.input_schema.as_ref().clone());
     slim_schema(&mut schema);
@@ -30,6 +31,7 @@ pub(crate) fn slim_schema(schema: &mut Value) {
         object.remove("format");
     }
     object.retain(|key, value| key != "default" || !value.is_null());
+    object.retain(|key, value| key != "additionalProperties" || *value != Value::Bool(true));
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
@@ -44,7 +46,13 @@ pub(crate) fn slim_schema(schema: &mut Value) {
     for (key, part) in object.iter_mut() {
         match (key.as_str(), part) {
             ("properties", Value::Object(properties)) => properties.values_mut().for_each(slim_schema),
-            ("items", items) => slim_schema(items),
+            ("items", items) => {
+                slim_schema(items);
+                let fields = items.get_mut("properties").and_then(Value::as_object_mut);
+                for field in fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+                    field.remove("description");
+                }
+            }
             ("anyOf", Value::Array(branches)) => branches.iter_mut().for_each(slim_schema),
             _ => {}
         }
