@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server, failed, succeeded};
+use crate::server::{Home, MODERN, Server, failed, modern, succeeded};
 
-const MODERN: &str = "2026-07-28";
 const LATEST_LEGACY: &str = "2025-11-25";
 const TOOLS: [&str; 15] = [
     "query_memory",
@@ -20,18 +19,9 @@ const TOOLS: [&str; 15] = [
     "explain_pattern",
     "correct_pattern",
     "delete_pattern",
-    "delete_episode",
     "health_check",
+    "delete_episode",
 ];
-
-/// Parameters as every modern request carries them.
-fn modern(mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    params
-}
 
 fn initialize(server: &mut Server, version: &str) -> Value {
     let client = json!({"name": "test", "version": "1"});
@@ -50,7 +40,7 @@ fn error_code(answer: &Value) -> &Value {
 fn every_legacy_revision_is_spoken() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", LATEST_LEGACY] {
         let home = Home::new();
-        let mut server = Server::spawn(&mut home.command());
+        let mut server = Server::spawn(home.command().args(["--tools-level", "expert"]));
         let result = initialize(&mut server, version);
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "memory-mcp");
@@ -80,7 +70,7 @@ fn an_unknown_revision_is_answered_with_the_latest_that_initialize_can_agree_on(
 #[test]
 fn a_modern_client_discovers_lists_and_calls_without_a_handshake() {
     let home = Home::new();
-    let mut server = Server::spawn(&mut home.command());
+    let mut server = Server::spawn(home.command().args(["--tools-level", "expert"]));
     let discovered = server.ask("server/discover", modern(json!({})))["result"].take();
     let versions = discovered["supportedVersions"].as_array().unwrap();
     assert!(versions.contains(&json!(MODERN)) && versions.contains(&json!(LATEST_LEGACY)), "{discovered}");

@@ -1,5 +1,6 @@
 //! The real binary on data directories of its own: as a server that is spoken to, and as a command that is run.
 
+use std::collections::VecDeque;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -54,6 +55,23 @@ impl Home {
     /// A server on this data directory, after the handshake.
     pub(crate) fn start(&self) -> Server {
         Server::start(&mut self.command())
+    }
+
+    /// The same, that shows all of its tools.
+    pub(crate) fn start_expert(&self) -> Server {
+        Server::start(self.command().args(["--tools-level", "expert"]))
+    }
+
+    /// A server on this data directory that speaks the new protocol, with which there is no handshake.
+    pub(crate) fn start_modern(&self) -> Server {
+        self.start_modern_with(&[])
+    }
+
+    /// The same, with these arguments.
+    pub(crate) fn start_modern_with(&self, arguments: &[&str]) -> Server {
+        let mut server = Server::spawn(self.command().args(arguments));
+        server.is_modern = true;
+        server
     }
 
     /// Runs the program with these arguments.
@@ -159,6 +177,21 @@ pub(crate) struct Server {
     client: StdioClient,
     log: NamedTempFile,
     last_id: u64,
+    /// Whether every request carries what the new protocol wants.
+    is_modern: bool,
+    /// Notifications that came before answers, and were not looked at yet.
+    heard: VecDeque<Value>,
+}
+
+/// The revision of the new protocol.
+pub(crate) const MODERN: &str = "2026-07-28";
+
+/// Parameters as every request of the new protocol carries them.
+pub(crate) fn modern(mut params: Value) -> Value {
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    params
 }
 
 impl Server {
@@ -174,7 +207,8 @@ impl Server {
         let log = NamedTempFile::new().unwrap();
         let mut client = StdioClient::spawn(command.stderr(log.reopen().unwrap())).unwrap();
         // The client numbers its own requests from 1.
-        Self { _watched: Watchdog::over(client.process().id()), client, log, last_id: 1_000 }
+        let _watched = Watchdog::over(client.process().id());
+        Self { _watched, client, log, last_id: 1_000, is_modern: false, heard: VecDeque::new() }
     }
 
     /// Calls a tool, which must succeed.
@@ -199,12 +233,18 @@ impl Server {
     pub(crate) fn post(&mut self, method: &str, params: Value) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
+        let params = if self.is_modern { modern(params) } else { params };
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
         id
     }
 
     pub(crate) fn send(&mut self, line: &str) {
         self.client.send(line).unwrap();
+    }
+
+    /// Its input, to be written to while it is read from; it ends when that is dropped.
+    pub(crate) fn writer(&mut self) -> std::process::ChildStdin {
+        self.client.take_input().unwrap()
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
@@ -216,11 +256,29 @@ impl Server {
         self.client.receive().unwrap()
     }
 
-    /// The answer to the request of this id, which is the next message.
+    /// The answer to the request of this id, which is the next message that is no notification.
     pub(crate) fn answer(&mut self, id: &Value) -> Value {
-        let answer = self.receive().unwrap_or_else(|| panic!("it ended without an answer to {id}"));
-        assert_eq!(&answer["id"], id, "{answer}");
-        answer
+        loop {
+            let answer = self.receive().unwrap_or_else(|| panic!("it ended without an answer to {id}"));
+            if answer.get("id").is_none() && answer.get("method").is_some() {
+                self.heard.push_back(answer);
+                continue;
+            }
+            assert_eq!(&answer["id"], id, "{answer}");
+            return answer;
+        }
+    }
+
+    /// The next notification, whether it came before an answer or is still to come.
+    pub(crate) fn notification(&mut self) -> Value {
+        let notification = self.heard.pop_front().or_else(|| self.receive()).expect("it ended");
+        assert!(notification["method"].as_str().is_some_and(|method| method.starts_with("notifications/")));
+        notification
+    }
+
+    /// The notifications that came before answers and were not looked at yet.
+    pub(crate) fn heard(&mut self) -> Vec<Value> {
+        self.heard.drain(..).collect()
     }
 
     /// Waits until everything finished is learned from; returns the metrics.
@@ -233,10 +291,11 @@ impl Server {
         metrics
     }
 
-    /// Ends the input; returns the messages that were still to come and the exit code.
+    /// Ends the input; returns the messages that were still to come, but for news about the tools, and the exit code.
     pub(crate) fn finish(mut self) -> (Vec<Value>, Option<i32>) {
         self.client.close_input();
-        let rest = std::iter::from_fn(|| self.receive()).collect();
+        let mut rest: Vec<Value> = std::iter::from_fn(|| self.receive()).collect();
+        rest.retain(|message| message["method"] != "notifications/tools/list_changed");
         (rest, self.client.process().wait().unwrap().code())
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clap::ValueEnum;
 use memory_core::port::UsageStore;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use crate::limits::USAGE_SAVE_AFTER;
 
@@ -130,13 +131,16 @@ impl Disclosure {
         }
     }
 
-    /// Saves what is counted from time to time, so that a commit serves many calls. Never ends.
-    pub(crate) async fn keep_saving(&self) {
-        loop {
-            self.unsaved.notified().await;
-            tokio::time::sleep(USAGE_SAVE_AFTER).await;
-            self.save().await;
-        }
+    /// Saves what is counted from time to time, so that a commit serves many calls, until the task is aborted.
+    pub(crate) fn keep_saving(self: &Arc<Self>) -> JoinHandle<()> {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                this.unsaved.notified().await;
+                tokio::time::sleep(USAGE_SAVE_AFTER).await;
+                this.save().await;
+            }
+        })
     }
 
     /// Saves what is counted. What cannot be saved now is tried again with the next.

@@ -124,10 +124,7 @@ impl App {
         let memory = Memory::new(ports, handlers);
         let disclosure =
             Arc::new(Disclosure::open(Arc::new(store.clone()), settings.tools_level.clone()).await);
-        let counting = tokio::spawn({
-            let disclosure = disclosure.clone();
-            async move { disclosure.keep_saving().await }
-        });
+        let counting = disclosure.keep_saving();
         let stop = CancellationToken::new();
         let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));

@@ -161,7 +161,6 @@ pub(crate) struct CreateEpisodeArgs {
     domain: Option<String>,
     /// Repository or product.
     project: Option<String>,
-    /// bugfix, refactoring …
     task_type: Option<String>,
     #[serde(default)]
     tags: Option<Vec<String>>,
