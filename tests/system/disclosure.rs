@@ -148,10 +148,10 @@ fn fits(schema: &Value, value: &Value) -> bool {
         "null" => value.is_null(),
         other => panic!("{other} is no type"),
     };
-    let of_type = match &schema["type"] {
-        Value::Array(names) => names.iter().any(is_a),
-        name => is_a(name),
-    };
+    if let Some(branches) = schema["anyOf"].as_array() {
+        return branches.iter().any(|branch| fits(branch, value));
+    }
+    let of_type = is_a(&schema["type"]);
     let items = schema.get("items");
     of_type && value.as_array().into_iter().flatten().all(|item| items.is_none_or(|items| fits(items, item)))
 }

@@ -1,9 +1,11 @@
 //! The real binary on data directories of its own: as a server that is spoken to, and as a command that is run.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -181,6 +183,18 @@ pub(crate) struct Server {
     is_modern: bool,
     /// Notifications that came before answers, and were not looked at yet.
     heard: VecDeque<Value>,
+    /// Where what goes over the wire is kept, if it is.
+    kept: Option<File>,
+}
+
+/// Creates a file for what goes over one wire in the directory that `MEMORY_MCP_TEST_WIRE` names, if it names one; see
+/// tests/clients/wire_schemas.py.
+fn keep_wire() -> Option<File> {
+    static WIRES: AtomicU64 = AtomicU64::new(0);
+    let directory = PathBuf::from(std::env::var_os("MEMORY_MCP_TEST_WIRE")?);
+    std::fs::create_dir_all(&directory).unwrap();
+    let name = format!("{}-{}.jsonl", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
+    Some(File::create(directory.join(name)).unwrap())
 }
 
 /// The revision of the new protocol.
@@ -208,7 +222,15 @@ impl Server {
         let mut client = StdioClient::spawn(command.stderr(log.reopen().unwrap())).unwrap();
         // The client numbers its own requests from 1.
         let _watched = Watchdog::over(client.process().id());
-        Self { _watched, client, log, last_id: 1_000, is_modern: false, heard: VecDeque::new() }
+        Self {
+            _watched,
+            client,
+            log,
+            last_id: 1_000,
+            is_modern: false,
+            heard: VecDeque::new(),
+            kept: keep_wire(),
+        }
     }
 
     /// Calls a tool, which must succeed.
@@ -238,7 +260,16 @@ impl Server {
         id
     }
 
+    fn keep(&mut self, from: &str, message: &Value) {
+        if let Some(kept) = &mut self.kept {
+            writeln!(kept, "{}", json!({"from": from, "message": message})).unwrap();
+        }
+    }
+
     pub(crate) fn send(&mut self, line: &str) {
+        if let Ok(message) = serde_json::from_str(line) {
+            self.keep("client", &message);
+        }
         self.client.send(line).unwrap();
     }
 
@@ -253,7 +284,11 @@ impl Server {
 
     /// The next message; `None` after the last.
     pub(crate) fn receive(&mut self) -> Option<Value> {
-        self.client.receive().unwrap()
+        let message = self.client.receive().unwrap();
+        if let Some(message) = &message {
+            self.keep("server", message);
+        }
+        message
     }
 
     /// The answer to the request of this id, which is the next message that is no notification.

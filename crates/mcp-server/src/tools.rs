@@ -109,15 +109,16 @@ fn type_of(field: &Value) -> Value {
     }
     types.dedup();
     let items = field["items"].is_object().then(|| type_of(&field["items"]));
-    let mut outline = match types.as_slice() {
-        [] => json!({}),
-        [one] => json!({"type": one}),
-        several => json!({"type": several}),
+    let one = |name: &Value| match &items {
+        Some(items) if name == "array" => json!({"type": name, "items": items}),
+        _ => json!({"type": name}),
     };
-    if let Some(items) = items {
-        outline["items"] = items;
+    match types.as_slice() {
+        [] => json!({}),
+        [name] => one(name),
+        // One type a branch: some clients take no list of types.
+        several => json!({"anyOf": several.iter().map(|name| one(name)).collect::<Vec<_>>()}),
     }
-    outline
 }
 
 fn schema<T: JsonSchema>() -> Value {

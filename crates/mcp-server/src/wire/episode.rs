@@ -180,7 +180,7 @@ pub(crate) struct CreateEpisodeArgs {
     /// How well it went.
     #[schemars(range(min = 0, max = 1))]
     reward: Option<f64>,
-    /// RFC 3339, default now.
+    /// RFC 3339.
     started_at: Option<String>,
 }
 
