@@ -27,10 +27,9 @@ fn three_prompts_are_listed_with_their_arguments() {
         let prompts = server.ask("prompts/list", json!({}))["result"]["prompts"].take();
         assert_eq!(texts(&prompts, "name"), ["recall", "reflect", "handoff"]);
         let arguments = |index: usize| texts(&prompts[index]["arguments"], "name");
-        assert_eq!((arguments(0), arguments(1)), (vec!["task", "project"], vec!["episode_id"]));
+        assert_eq!((arguments(0), arguments(1)), (vec!["task"], vec!["episode_id"]));
         assert_eq!(arguments(2), ["project"]);
         assert_eq!(prompts[0]["arguments"][0]["required"], true);
-        assert_eq!(prompts[0]["arguments"][1]["required"], false);
         for prompt in prompts.as_array().unwrap() {
             assert!(prompt["title"].is_string() && prompt["description"].is_string(), "{prompt}");
         }
@@ -48,12 +47,11 @@ fn prompts_quote_what_is_stored_and_never_say_it_themselves() {
     server.call("remember", json!({"text": trap, "project": "shed"}));
     server.learned();
     for mut server in [server, home.start_modern()] {
-        let task = json!({"task": "mend the roof of a shed", "project": "shed"});
+        let task = json!({"task": "mend the roof of a shed"});
         let (guide, records) = prompt(&mut server, "recall", task);
         assert!(guide.contains("mend the roof of a shed") && guide.contains("create_episode"), "{guide}");
         assert_eq!((&records["known"], &records["hits"][0]["id"]), (&json!(true), &id), "{records}");
-        let (_, nothing) =
-            prompt(&mut server, "recall", json!({"task": "mend the roof of a shed", "project": "x"}));
+        let (_, nothing) = prompt(&mut server, "recall", json!({"task": "quantum chromodynamics"}));
         assert_eq!(nothing["known"], false);
 
         let (reflect, records) = prompt(&mut server, "reflect", json!({"episode_id": id}));
@@ -77,7 +75,7 @@ fn a_prompt_that_cannot_be_filled_in_says_why() {
             ("recall", json!({}), "`task` is missing"),
             ("recall", json!({"task": "  "}), "`task` is missing"),
             ("recall", json!({"task": 7}), "must be a string"),
-            ("recall", json!({"task": "a", "projekt": "b"}), "it has task, project"),
+            ("recall", json!({"task": "a", "projekt": "b"}), "it has task"),
             ("reflect", json!({"episode_id": "7"}), "must be an id"),
             ("reflect", json!({"episode_id": unknown}), "no episode has the id"),
             ("handoff", json!({"project": "none"}), "no project has the id none"),

@@ -233,7 +233,6 @@ fn arguments_are_completed_from_what_there_is() {
         assert!(!patterns.is_empty());
         assert_eq!(completed(&mut server, pattern, "id", &patterns[0][..8]).0, patterns[..1]);
         assert_eq!(completed(&mut server, prompt("handoff"), "project", "gat").0, ["gate"]);
-        assert_eq!(completed(&mut server, prompt("recall"), "project", "gat").0, ["gate"]);
         assert_eq!(completed(&mut server, prompt("recall"), "task", "D"), (vec![], false));
         assert_eq!(completed(&mut server, prompt("reflect"), "episode_id", &ids[3][..35]).0, ids[3..4]);
 

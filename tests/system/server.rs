@@ -326,11 +326,11 @@ impl Server {
         metrics
     }
 
-    /// Ends the input; returns the messages that were still to come, but for news about the tools, and the exit code.
+    /// Ends the input; returns the answers that were still to come and the exit code.
     pub(crate) fn finish(mut self) -> (Vec<Value>, Option<i32>) {
         self.client.close_input();
         let mut rest: Vec<Value> = std::iter::from_fn(|| self.receive()).collect();
-        rest.retain(|message| message["method"] != "notifications/tools/list_changed");
+        rest.retain(|message| message.get("method").is_none());
         (rest, self.client.process().wait().unwrap().code())
     }
 

@@ -2,6 +2,7 @@
 //! forbid: a tool that is not shown works when it is called.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
@@ -34,6 +35,12 @@ impl Level {
         let (all, tools) = (calls.values().sum::<u64>(), calls.len());
         let reached = Self::REACHED_BY.iter().rev().find(|(_, calls, min)| all >= *calls && tools >= *min);
         reached.map_or(Self::Beginner, |(level, ..)| *level)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
     }
 }
 

@@ -27,4 +27,6 @@ mod wiring;
 mod workspace;
 
 pub use disclosure::Level;
+pub use prompts::prompts;
+pub use resources::templates as resource_templates;
 pub use server::{instructions, tool_level, tool_reference, tools};

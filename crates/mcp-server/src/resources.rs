@@ -93,7 +93,7 @@ impl std::fmt::Display for Address {
 }
 
 /// The templates as clients see them.
-pub(crate) fn templates() -> Vec<ResourceTemplate> {
+pub fn templates() -> Vec<ResourceTemplate> {
     let template = |(uri, name, title, description): (&str, &str, &str, &str)| {
         ResourceTemplate::new(uri, name)
             .with_title(title)

@@ -16,6 +16,11 @@ const QUOTED_CHARS_MAX: usize = 60;
 pub(crate) fn slim(mut tool: Tool) -> Tool {
     let mut schema = Value::Object(tool.input_schema.as_ref().clone());
     slim_schema(&mut schema);
+    for argument in fields(&mut schema) {
+        for field in argument.get_mut("items").into_iter().flat_map(fields) {
+            field.remove("description");
+        }
+    }
     if let Value::Object(mut object) = schema {
         object.remove("$schema");
         tool.input_schema = Arc::new(object);
@@ -23,7 +28,13 @@ pub(crate) fn slim(mut tool: Tool) -> Tool {
     tool
 }
 
-/// The same for a schema by itself.
+/// The schemas of an object's fields.
+fn fields(schema: &mut Value) -> impl Iterator<Item = &mut JsonObject> {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut)
+}
+
+/// The same for a schema by itself, but for what is said.
 pub(crate) fn slim_schema(schema: &mut Value) {
     let Value::Object(object) = schema else { return };
     object.remove("title");
@@ -46,13 +57,7 @@ pub(crate) fn slim_schema(schema: &mut Value) {
     for (key, part) in object.iter_mut() {
         match (key.as_str(), part) {
             ("properties", Value::Object(properties)) => properties.values_mut().for_each(slim_schema),
-            ("items", items) => {
-                slim_schema(items);
-                let fields = items.get_mut("properties").and_then(Value::as_object_mut);
-                for field in fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
-                    field.remove("description");
-                }
-            }
+            ("items", items) => slim_schema(items),
             ("anyOf", Value::Array(branches)) => branches.iter_mut().for_each(slim_schema),
             _ => {}
         }
