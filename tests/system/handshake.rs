@@ -44,7 +44,9 @@ fn every_legacy_revision_is_spoken() {
         let result = initialize(&mut server, version);
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "memory-mcp");
-        assert!(result["capabilities"]["tools"].is_object(), "{result}");
+        let capabilities = json!({"completions": {}, "prompts": {}, "resources": {"subscribe": true},
+                                  "tools": {"listChanged": true}});
+        assert_eq!(result["capabilities"], capabilities);
         let instructions = result["instructions"].as_str().unwrap();
         assert!(instructions.contains("query_memory"), "{instructions}");
         assert!(instructions.chars().count() <= 4_096, "Claude Code cuts what is longer");
@@ -74,7 +76,9 @@ fn a_modern_client_discovers_lists_and_calls_without_a_handshake() {
     let discovered = server.ask("server/discover", modern(json!({})))["result"].take();
     let versions = discovered["supportedVersions"].as_array().unwrap();
     assert!(versions.contains(&json!(MODERN)) && versions.contains(&json!(LATEST_LEGACY)), "{discovered}");
-    assert!(discovered["capabilities"]["tools"].is_object());
+    let capabilities = json!({"completions": {}, "prompts": {}, "resources": {"subscribe": true, "listChanged": true},
+                              "tools": {"listChanged": true}});
+    assert_eq!(discovered["capabilities"], capabilities);
     assert!(discovered["instructions"].as_str().unwrap().contains("query_memory"));
     let list = server.ask("tools/list", modern(json!({})))["result"].take();
     assert_eq!(crate::server::texts(&list["tools"], "name"), TOOLS);

@@ -105,7 +105,9 @@ fn a_client_that_asked_for_it_hears_that_it_is_worked_on() {
     for is_modern in [false, true] {
         model.slow.store(false, Ordering::SeqCst);
         model.gate.close();
-        let mut server = if is_modern { model.home.start_modern() } else { model.home.start() };
+        let expert = ["--tools-level", "expert"];
+        let mut server =
+            if is_modern { model.home.start_modern_with(&expert) } else { model.home.start_expert() };
         model.slow_down(&mut server);
         server.heard();
         let id = model.ask(&mut server, "Is the gate slow?", json!({"progressToken": "token-1"}));

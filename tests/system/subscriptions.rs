@@ -36,15 +36,17 @@ fn subscription(notification: &Value) -> &Value {
 #[test]
 fn a_legacy_client_hears_of_what_it_subscribed_to_and_of_nothing_else() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let (watched, other) = (open(&mut server, "Dig the bed"), open(&mut server, "Dig the pond"));
     let uri = format!("memory://episodes/{watched}");
+    // Said twice, it is still one client.
+    server.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     assert_eq!(server.ask("resources/subscribe", json!({"uri": uri}))["result"], json!({}));
     step(&mut server, &other);
     step(&mut server, &watched);
     assert_eq!(updated(&mut server), uri);
     // Another process on the same memory.
-    let mut neighbour = home.start();
+    let mut neighbour = home.start_expert();
     step(&mut neighbour, &other);
     neighbour.call("complete_episode", json!({"episode_id": watched, "outcome": "success"}));
     assert_eq!(updated(&mut server), uri);
@@ -65,7 +67,7 @@ fn a_legacy_client_hears_of_what_it_subscribed_to_and_of_nothing_else() {
 #[test]
 fn a_pattern_tells_when_it_is_corrected() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let steps =
         json!([{"tool": "bash", "args": "make", "error": "no such file"}, {"tool": "bash", "args": "make"}]);
     server.call("create_episode", json!({"task": "Build", "steps": steps, "outcome": "success"}));
@@ -87,7 +89,7 @@ fn a_pattern_tells_when_it_is_corrected() {
 #[test]
 fn the_number_of_subscriptions_is_bounded() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let uris: Vec<String> = (0..101)
         .map(|number| format!("memory://episodes/{}", open(&mut server, &format!("{number}"))))
         .collect();
@@ -141,7 +143,7 @@ fn a_modern_client_hears_what_it_listens_for_until_it_cancels_that() {
         (&json!("notifications/resources/updated"), &json!(first))
     );
     assert_eq!(told["params"]["uri"], uri);
-    let mut neighbour = home.start();
+    let mut neighbour = home.start_expert();
     open(&mut neighbour, "Dig the pond");
     let told = server.notification();
     assert_eq!(told["method"], "notifications/resources/list_changed");

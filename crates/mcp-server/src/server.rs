@@ -1,6 +1,7 @@
 //! The MCP server: which tools there are, and what every call has in common.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use memory_core::port::Naming;
@@ -87,6 +88,8 @@ pub(crate) struct Server {
     router: ToolRouter<Self>,
     /// What a client of the legacy era has subscribed to.
     pub(crate) subscribed: Watched,
+    /// Whether a client of the legacy era is being told what changes.
+    attended: AtomicBool,
     /// Places for requests to listen.
     pub(crate) listeners: Semaphore,
 }
@@ -94,7 +97,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let listeners = Semaphore::new(LISTENERS_MAX);
-        Self { app, router: router(), subscribed: Watched::default(), listeners }
+        let subscribed = Watched::default();
+        Self { app, router: router(), subscribed, attended: AtomicBool::new(false), listeners }
     }
 
     fn info(&self, era: Era) -> ServerConfig {
@@ -230,7 +234,10 @@ impl ServerHandler for Server {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.attend(&context.peer).await;
+        // Once, and only for those who have shaken hands: the new protocol has no such notification.
+        if context.peer.peer_info().is_some() && !self.attended.swap(true, Ordering::Relaxed) {
+            self.attend(&context.peer).await;
+        }
     }
 
     async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {

@@ -143,8 +143,7 @@ impl Server {
         if self.subscribed.seen().contains_key(&uri) {
             return Ok(());
         }
-        self.read(&uri).await.map_err(|error| not_found(&uri, &error))?;
-        let seen = self.look(&uri).await.map_err(|error| not_found(&uri, &error))?;
+        let text = self.read(&uri).await.map_err(|error| not_found(&uri, &error))?;
         let mut subscribed = self.subscribed.seen();
         if subscribed.len() >= SUBSCRIPTIONS_MAX {
             let message = format!(
@@ -152,7 +151,7 @@ impl Server {
             );
             return Err(ErrorData::invalid_request(message, None));
         }
-        subscribed.insert(uri, seen);
+        subscribed.insert(uri, Some(hash(&text)));
         drop(subscribed);
         self.subscribed.more.notify_one();
         Ok(())
