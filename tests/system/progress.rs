@@ -141,6 +141,14 @@ fn a_cancelled_request_is_never_answered_and_holds_nothing_up() {
     let cancelled = model.ask(&mut server, "Is the gate slow?", json!({}));
     cancel(&mut server, cancelled);
     assert_eq!(server.ask("ping", json!({}))["result"], json!({}));
+    // The work ends with it, though the model has not answered: the call is over, and failed.
+    let mut calls = Value::Null;
+    wait_until("the call is over", || {
+        let health = server.call("health_check", json!({"detailed": true}));
+        calls = health["metrics"]["process"]["tools"]["query_memory"].clone();
+        calls["calls"] == 1
+    });
+    assert_eq!(calls["errors"], 1, "{calls}");
     // One that is done, and one that never was, are cancelled too late.
     let stored = server.post("tools/call", json!({"name": "remember", "arguments": {"text": "A fact."}}));
     server.answer(&json!(stored));
