@@ -114,6 +114,8 @@ fn a_configured_level_is_that_of_every_client() {
         assert_eq!(listed(&mut server).len(), count, "{level} whatever is called");
         assert_eq!(server.heard(), Vec::<Value>::new());
     }
+    let mut blank = Server::start(&mut pinned(""));
+    assert_ne!(listed(&mut blank).len(), ALL, "a blank variable is none");
     let ran = home.run(&["--tools-level", "wizard"]);
     assert_ne!(ran.code, Some(0));
     assert!(ran.stderr.contains("beginner") && ran.stderr.contains("expert"), "{ran:?}");

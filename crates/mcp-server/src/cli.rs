@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
@@ -71,9 +71,17 @@ pub struct Cli {
         value_parser = rate
     )]
     high_success: f64,
-    /// Show the tools of this level, in place of those that fit how much the memory was used; all work when called
-    #[arg(long, global = true, value_name = "LEVEL", env = "MEMORY_MCP_TOOLS_LEVEL", hide_env_values = true)]
-    tools_level: Option<Level>,
+    /// Show the tools of this level, beginner, intermediate, advanced or expert, in place of those that fit how much the
+    /// memory was used; all work when called
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "MEMORY_MCP_TOOLS_LEVEL",
+        hide_env_values = true,
+        value_parser = pinned
+    )]
+    tools_level: Option<Pinned>,
     /// What to log to stderr: error, warn, info, debug or trace, by itself or for a part: `warn,mcp_server=debug`
     #[arg(
         long,
@@ -168,6 +176,21 @@ enum Forgotten {
     },
 }
 
+/// The level that is named, if one is.
+#[derive(Clone, Copy, Debug)]
+struct Pinned(Option<Level>);
+
+/// An empty variable is one that was not set.
+fn pinned(text: &str) -> Result<Pinned, String> {
+    if text.is_empty() {
+        return Ok(Pinned(None));
+    }
+    let level = Level::from_str(text, true);
+    level
+        .map(|level| Pinned(Some(level)))
+        .map_err(|_| "it must be beginner, intermediate, advanced or expert".into())
+}
+
 /// An empty variable is one that was not set.
 fn rate(text: &str) -> Result<f64, String> {
     if text.is_empty() {
@@ -209,7 +232,8 @@ impl Cli {
     }
 
     async fn dispatch(self) -> anyhow::Result<ExitCode> {
-        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success, self.tools_level)?;
+        let level = self.tools_level.and_then(|Pinned(level)| level);
+        let settings = Settings::new(self.data_dir, self.model_dir, self.high_success, level)?;
         match self.command {
             None => serve(&settings).await,
             Some(Command::Demo) => demo::run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
