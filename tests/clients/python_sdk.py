@@ -5,6 +5,7 @@ import uuid
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp_types import ResourceTemplateReference
 
 from harness import BEGINNER_TOOLS, BINARY, EPISODE, QUESTION, TIME_LIMIT, check_remembered, report
 
@@ -18,7 +19,8 @@ def modern_era(machine):
 
 
 async def use_memory(machine, mode, revision):
-    parameters = StdioServerParameters(command=BINARY, env=machine.env | machine.server_env)
+    shown = ["--tools-level", "expert"]  # it judges the results of those tools only that it is shown
+    parameters = StdioServerParameters(command=BINARY, args=shown, env=machine.env | machine.server_env)
     with anyio.fail_after(TIME_LIMIT):
         async with Client(parameters, mode=mode) as client:
             assert client.protocol_version == revision, client.protocol_version
@@ -28,6 +30,9 @@ async def use_memory(machine, mode, revision):
         async with Client(parameters, mode=mode) as client:  # a new process over the same memory
             check_remembered(recorded["episode_id"], await call(client, "query_memory", QUESTION))
             await read_episode(client, recorded["episode_id"])
+            await read_resources(client, recorded["episode_id"])
+            await get_prompts(client)
+            await hear_of_progress(client)
             await record_step_by_step(client)
             await remember_note(client)
             assert (await call(client, "health_check", {"detailed": True}))["status"]
@@ -38,6 +43,34 @@ async def read_episode(client, episode_id):
     episode = json.dumps(await call(client, "get_episode", {"episode_id": episode_id}))
     for said in (episode_id, EPISODE["task"], EPISODE["summary"], *(step["action"] for step in EPISODE["steps"])):
         assert said in episode, f"{said!r} is missing: {episode}"
+
+
+async def read_resources(client, episode_id):
+    uri = f"memory://episodes/{episode_id}"
+    assert uri in [resource.uri for resource in (await client.list_resources()).resources]
+    [template, *_] = (await client.list_resource_templates()).resource_templates
+    [contents] = (await client.read_resource(uri)).contents
+    assert EPISODE["summary"] in contents.text, contents
+    reference = ResourceTemplateReference(uri=template.uri_template)
+    completed = await client.complete(reference, {"name": "id", "value": episode_id[:8]})
+    assert completed.completion.values == [episode_id], completed
+
+
+async def get_prompts(client):
+    names = [prompt.name for prompt in (await client.list_prompts()).prompts]
+    assert names == ["recall", "reflect", "handoff"], names
+    [guide, records] = (await client.get_prompt("recall", {"task": EPISODE["task"]})).messages
+    assert EPISODE["task"] in guide.content.text and "sort the rows" in records.content.text.lower(), records
+
+
+async def hear_of_progress(client):
+    heard = []
+
+    async def hear(progress, _total, _message):
+        heard.append(progress)
+
+    await client.call_tool("query_memory", QUESTION, progress_callback=hear)
+    assert heard[:1] == [0], heard
 
 
 async def record_step_by_step(client):

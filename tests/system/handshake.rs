@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server, failed, succeeded};
+use crate::server::{Home, MODERN, Server, failed, modern, succeeded};
 
-const MODERN: &str = "2026-07-28";
 const LATEST_LEGACY: &str = "2025-11-25";
 const TOOLS: [&str; 16] = [
     "query_memory",
@@ -20,19 +19,10 @@ const TOOLS: [&str; 16] = [
     "explain_pattern",
     "correct_pattern",
     "delete_pattern",
-    "delete_episode",
     "health_check",
     "execute_code",
+    "delete_episode",
 ];
-
-/// Parameters as every modern request carries them.
-fn modern(mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    params
-}
 
 fn initialize(server: &mut Server, version: &str) -> Value {
     let client = json!({"name": "test", "version": "1"});
@@ -51,11 +41,13 @@ fn error_code(answer: &Value) -> &Value {
 fn every_legacy_revision_is_spoken() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", LATEST_LEGACY] {
         let home = Home::new();
-        let mut server = Server::spawn(&mut home.command());
+        let mut server = Server::spawn(home.command().args(["--tools-level", "expert"]));
         let result = initialize(&mut server, version);
         assert_eq!(result["protocolVersion"], version);
         assert_eq!(result["serverInfo"]["name"], "memory-mcp");
-        assert!(result["capabilities"]["tools"].is_object(), "{result}");
+        let capabilities = json!({"completions": {}, "prompts": {}, "resources": {"subscribe": true},
+                                  "tools": {"listChanged": true}});
+        assert_eq!(result["capabilities"], capabilities);
         let instructions = result["instructions"].as_str().unwrap();
         assert!(instructions.contains("query_memory"), "{instructions}");
         assert!(instructions.chars().count() <= 4_096, "Claude Code cuts what is longer");
@@ -81,11 +73,13 @@ fn an_unknown_revision_is_answered_with_the_latest_that_initialize_can_agree_on(
 #[test]
 fn a_modern_client_discovers_lists_and_calls_without_a_handshake() {
     let home = Home::new();
-    let mut server = Server::spawn(&mut home.command());
+    let mut server = Server::spawn(home.command().args(["--tools-level", "expert"]));
     let discovered = server.ask("server/discover", modern(json!({})))["result"].take();
     let versions = discovered["supportedVersions"].as_array().unwrap();
     assert!(versions.contains(&json!(MODERN)) && versions.contains(&json!(LATEST_LEGACY)), "{discovered}");
-    assert!(discovered["capabilities"]["tools"].is_object());
+    let capabilities = json!({"completions": {}, "prompts": {}, "resources": {"subscribe": true, "listChanged": true},
+                              "tools": {"listChanged": true}});
+    assert_eq!(discovered["capabilities"], capabilities);
     assert!(discovered["instructions"].as_str().unwrap().contains("query_memory"));
     let list = server.ask("tools/list", modern(json!({})))["result"].take();
     assert_eq!(crate::server::texts(&list["tools"], "name"), TOOLS);

@@ -1,8 +1,11 @@
 //! The real binary on data directories of its own: as a server that is spoken to, and as a command that is run.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -54,6 +57,23 @@ impl Home {
     /// A server on this data directory, after the handshake.
     pub(crate) fn start(&self) -> Server {
         Server::start(&mut self.command())
+    }
+
+    /// The same, that shows all of its tools.
+    pub(crate) fn start_expert(&self) -> Server {
+        Server::start(self.command().args(["--tools-level", "expert"]))
+    }
+
+    /// A server on this data directory that speaks the new protocol, with which there is no handshake.
+    pub(crate) fn start_modern(&self) -> Server {
+        self.start_modern_with(&[])
+    }
+
+    /// The same, with these arguments.
+    pub(crate) fn start_modern_with(&self, arguments: &[&str]) -> Server {
+        let mut server = Server::spawn(self.command().args(arguments));
+        server.is_modern = true;
+        server
     }
 
     /// Runs the program with these arguments.
@@ -161,6 +181,33 @@ pub(crate) struct Server {
     client: StdioClient,
     log: NamedTempFile,
     last_id: u64,
+    /// Whether every request carries what the new protocol wants.
+    is_modern: bool,
+    /// Notifications that came before answers, and were not looked at yet.
+    heard: VecDeque<Value>,
+    /// Where what goes over the wire is kept, if it is.
+    kept: Option<File>,
+}
+
+/// Creates a file for what goes over one wire in the directory that `MEMORY_MCP_TEST_WIRE` names, if it names one; see
+/// tests/clients/wire_schemas.py.
+fn keep_wire() -> Option<File> {
+    static WIRES: AtomicU64 = AtomicU64::new(0);
+    let directory = PathBuf::from(std::env::var_os("MEMORY_MCP_TEST_WIRE")?);
+    std::fs::create_dir_all(&directory).unwrap();
+    let name = format!("{}-{}.jsonl", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
+    Some(File::create(directory.join(name)).unwrap())
+}
+
+/// The revision of the new protocol.
+pub(crate) const MODERN: &str = "2026-07-28";
+
+/// Parameters as every request of the new protocol carries them.
+pub(crate) fn modern(mut params: Value) -> Value {
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    params
 }
 
 impl Server {
@@ -176,7 +223,16 @@ impl Server {
         let log = NamedTempFile::new().unwrap();
         let mut client = StdioClient::spawn(command.stderr(log.reopen().unwrap())).unwrap();
         // The client numbers its own requests from 1.
-        Self { _watched: Watchdog::over(client.process().id()), client, log, last_id: 1_000 }
+        let _watched = Watchdog::over(client.process().id());
+        Self {
+            _watched,
+            client,
+            log,
+            last_id: 1_000,
+            is_modern: false,
+            heard: VecDeque::new(),
+            kept: keep_wire(),
+        }
     }
 
     /// Calls a tool, which must succeed.
@@ -201,12 +257,27 @@ impl Server {
     pub(crate) fn post(&mut self, method: &str, params: Value) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
+        let params = if self.is_modern { modern(params) } else { params };
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
         id
     }
 
+    fn keep(&mut self, from: &str, message: &Value) {
+        if let Some(kept) = &mut self.kept {
+            writeln!(kept, "{}", json!({"from": from, "message": message})).unwrap();
+        }
+    }
+
     pub(crate) fn send(&mut self, line: &str) {
+        if let Ok(message) = serde_json::from_str(line) {
+            self.keep("client", &message);
+        }
         self.client.send(line).unwrap();
+    }
+
+    /// Its input, to be written to while it is read from; it ends when that is dropped.
+    pub(crate) fn writer(&mut self) -> std::process::ChildStdin {
+        self.client.take_input().unwrap()
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
@@ -215,14 +286,36 @@ impl Server {
 
     /// The next message; `None` after the last.
     pub(crate) fn receive(&mut self) -> Option<Value> {
-        self.client.receive().unwrap()
+        let message = self.client.receive().unwrap();
+        if let Some(message) = &message {
+            self.keep("server", message);
+        }
+        message
     }
 
-    /// The answer to the request of this id, which is the next message.
+    /// The answer to the request of this id, which is the next message that is no notification.
     pub(crate) fn answer(&mut self, id: &Value) -> Value {
-        let answer = self.receive().unwrap_or_else(|| panic!("it ended without an answer to {id}"));
-        assert_eq!(&answer["id"], id, "{answer}");
-        answer
+        loop {
+            let answer = self.receive().unwrap_or_else(|| panic!("it ended without an answer to {id}"));
+            if answer.get("id").is_none() && answer.get("method").is_some() {
+                self.heard.push_back(answer);
+                continue;
+            }
+            assert_eq!(&answer["id"], id, "{answer}");
+            return answer;
+        }
+    }
+
+    /// The next notification, whether it came before an answer or is still to come.
+    pub(crate) fn notification(&mut self) -> Value {
+        let notification = self.heard.pop_front().or_else(|| self.receive()).expect("it ended");
+        assert!(notification["method"].as_str().is_some_and(|method| method.starts_with("notifications/")));
+        notification
+    }
+
+    /// The notifications that came before answers and were not looked at yet.
+    pub(crate) fn heard(&mut self) -> Vec<Value> {
+        self.heard.drain(..).collect()
     }
 
     /// Waits until everything finished is learned from; returns the metrics.
@@ -235,10 +328,11 @@ impl Server {
         metrics
     }
 
-    /// Ends the input; returns the messages that were still to come and the exit code.
+    /// Ends the input; returns the answers that were still to come and the exit code.
     pub(crate) fn finish(mut self) -> (Vec<Value>, Option<i32>) {
         self.client.close_input();
-        let rest = std::iter::from_fn(|| self.receive()).collect();
+        let mut rest: Vec<Value> = std::iter::from_fn(|| self.receive()).collect();
+        rest.retain(|message| message.get("method").is_none());
         (rest, self.client.process().wait().unwrap().code())
     }
 

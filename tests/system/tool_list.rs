@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::server::Home;
 
 fn tools() -> Vec<Value> {
-    let mut list = Home::new().start().ask("tools/list", json!({}));
+    let mut list = Home::new().start_expert().ask("tools/list", json!({}));
     assert!(list["result"].get("nextCursor").is_none(), "one page");
     serde_json::from_value(list["result"]["tools"].take()).unwrap()
 }
@@ -69,7 +69,9 @@ fn the_schemas_hold_nothing_that_clients_choke_on() {
         superfluous(schema, name, &mut found);
         for (argument, schema) in schema["properties"].as_object().unwrap() {
             let described = ["description", "enum"].iter().any(|key| schema.get(key).is_some());
-            assert!(described || argument.ends_with("_id"), "{name}.{argument} says nothing of itself");
+            let says_it_itself =
+                argument.ends_with("_id") || ["tags", "kinds", "task_type"].contains(&&**argument);
+            assert!(described || says_it_itself, "{name}.{argument} says nothing of itself");
         }
         let description = tool["description"].as_str().unwrap();
         assert!(description.chars().count() <= 4_096, "{name}: Claude Code cuts what is longer");
@@ -92,10 +94,17 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "execute_code",
         ]
         .contains(&name);
+        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode"];
         let destroys = ["delete_pattern", "delete_episode"].contains(&name);
         let hints = &tool["annotations"];
-        assert_eq!(hints["readOnlyHint"] == true, reads, "{name}");
-        assert!(reads || hints["destructiveHint"] == destroys, "{name}");
+        assert_eq!(hints["readOnlyHint"], reads, "{name}");
+        assert_eq!(hints["destructiveHint"], destroys, "{name}");
+        assert_eq!(hints["idempotentHint"], reads || repeatable.contains(&name), "{name}");
+        assert_eq!(hints["openWorldHint"], false, "{name}");
+        assert!(
+            tool["title"].as_str().is_some_and(|title| title.contains(' ')),
+            "{name}: a title for people"
+        );
         let always = ["query_memory", "create_episode"].contains(&name);
         assert_eq!(tool["_meta"]["anthropic/alwaysLoad"] == true, always, "{name}");
     }

@@ -17,6 +17,7 @@ use rmcp::transport::Transport;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::{LAST_ANSWERS_WAIT, MESSAGE_BYTES_MAX, OUTBOX_MESSAGES_MAX, REQUESTS_PENDING_MAX};
 
@@ -33,6 +34,8 @@ pub struct Channel<R> {
     /// Whether a request has opened the session; until then the SDK ends over anything but requests.
     begun: bool,
     ended: Option<Instant>,
+    /// Told of the end of the input.
+    closing: CancellationToken,
 }
 
 /// Requests that were received and not yet answered.
@@ -84,8 +87,13 @@ enum Input {
 
 impl<R: AsyncRead + Send + Unpin> Channel<R> {
     /// A channel over these streams. Writing has a task of its own, so that a message is written whole or not at all;
-    /// it is returned, and ends once the channel is gone and everything is written.
-    pub fn new(input: R, output: impl AsyncWrite + Send + Unpin + 'static) -> (Self, JoinHandle<()>) {
+    /// it is returned, and ends once the channel is gone and everything is written. `closing` is cancelled when the input
+    /// ends.
+    pub fn new(
+        input: R,
+        output: impl AsyncWrite + Send + Unpin + 'static,
+        closing: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
         let (outbox, messages) = mpsc::channel(OUTBOX_MESSAGES_MAX);
         let channel = Self {
             input: BufReader::new(input),
@@ -96,6 +104,7 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
             pending: Arc::default(),
             begun: false,
             ended: None,
+            closing,
         };
         (channel, tokio::spawn(write(messages, output)))
     }
@@ -241,6 +250,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
                 }
                 Input::End => {
                     self.ended = Some(Instant::now());
+                    self.closing.cancel();
                     // A last message that only lacks its line end is whole.
                     if let Some(message) = self.interpret() {
                         return Some(message);

@@ -276,11 +276,18 @@ async fn serve(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyho
         let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
         write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
     }
-    let stop = CancellationToken::new();
+    let stop = app.stop.clone();
     tokio::spawn(stop_on_signal(stop.clone()));
-    let following = Following::spawn(sources, content, app.settings.clone(), app.alerts.clone(), set_filter);
+    let following = Following::spawn(
+        sources,
+        content,
+        app.settings.clone(),
+        app.alerts.clone(),
+        set_filter,
+        app.level_pin.clone(),
+    );
     let (input, output) = rmcp::transport::io::stdio_pipes();
-    let (channel, written) = Channel::new(input, output);
+    let (channel, written) = Channel::new(input, output, app.closing.clone());
     let served = Server::new(Arc::clone(&app), principal).serve_with_ct(channel, stop).await;
     let ended = match served {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),

@@ -109,6 +109,11 @@ impl StdioClient {
         serde_json::from_str(&line).map(Some).with_context(|| format!("the server wrote no JSON: {line:?}"))
     }
 
+    /// The server's input, for those who write to it while they read; it ends when it is dropped. `None` if it has ended.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.input.take()
+    }
+
     /// Ends the server's input, which tells it to finish.
     pub fn close_input(&mut self) {
         self.input = None;

@@ -14,7 +14,6 @@ mod rule;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::Value as Json;
 
 use self::layers::Layers;
@@ -22,17 +21,10 @@ pub(crate) use self::layers::{Loaded, Mistakes, Sources};
 pub use self::reference::{SectionReference, SettingReference, setting_reference};
 use self::rule::{Address, AutoOr, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Texts, Whole};
 
+use crate::disclosure::Level;
+
 /// Every setting with its default, commented.
 const DEFAULTS: &str = include_str!("../../../config/default.toml");
-
-/// How much of the tools an agent is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Level {
-    Beginner,
-    Intermediate,
-    Advanced,
-    Expert,
-}
 
 /// When a change of a setting takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

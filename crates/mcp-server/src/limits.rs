@@ -36,8 +36,9 @@ pub(crate) const PATTERN_CHARS: usize = 300;
 /// bytes.
 pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;
 
-/// How long a client may keep the list of tools and the server's description, in milliseconds. Neither changes
-/// while the process lives; a newer version of the program may come after it.
+/// How long a client may keep the list of tools, prompts and templates and the server's description, in milliseconds.
+/// They change with the configuration at the most, and clients that listen are told; a newer version of the program may come
+/// after it. Resources are never kept: what is asked for after a change must show it.
 pub(crate) const LIST_TTL_MILLIS: u64 = 60 * 60 * 1000;
 
 /// Largest file of the work tree that is read to see whether it changed, in bytes.
@@ -83,3 +84,29 @@ pub(crate) const ALERT_MESSAGE_CHARS_MAX: usize = 2_000;
 pub(crate) const ALERT_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Lines of the log for alerts of one kind within that interval.
 pub(crate) const ALERT_LOG_LINES_MAX: u32 = 10;
+/// How long calls of tools are counted in memory before the database is told.
+pub(crate) const USAGE_SAVE_AFTER: Duration = Duration::from_secs(10);
+/// Entries of a page of `resources/list`.
+pub(crate) const RESOURCES_PAGE: usize = 50;
+/// Projects, episodes and patterns that `resources/list` lists, each; the others are found by the templates.
+pub(crate) const RESOURCES_LISTED_MAX: usize = 1_000;
+/// Things of each kind whose coming and going is told as a change of the list of resources.
+pub(crate) const RESOURCES_WATCHED: usize = 100;
+/// Longest name of a resource, in characters.
+pub(crate) const RESOURCE_NAME_CHARS: usize = 80;
+/// Longest URI that is read, in bytes.
+pub(crate) const URI_BYTES_MAX: usize = 2_048;
+/// Resources that a client can be told about, on one connection or in one request to listen.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 100;
+/// Requests to listen that are open at the same time on one connection.
+pub(crate) const LISTENERS_MAX: usize = 8;
+/// How often it is looked whether something has changed, while somebody wants to be told.
+pub(crate) const CHANGES_LOOKED_FOR_EVERY: Duration = Duration::from_millis(250);
+/// How often it is looked whether a client that would be told of changes is still there.
+pub(crate) const GONE_LOOKED_FOR_EVERY: Duration = Duration::from_secs(30);
+/// Budget of the summary of a project, in tokens.
+pub(crate) const SUMMARY_TOKENS: usize = 1_500;
+/// Values that one completion offers.
+pub(crate) const COMPLETIONS_MAX: usize = 50;
+/// How often a client that asked for it hears that a request is still being worked on.
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,33 +6,53 @@ mod learning;
 mod operate;
 mod recall;
 
-/// The names of all tools in the order in which an agent meets them.
-pub(crate) const ORDER: [&str; 16] = [
-    "query_memory",
-    "create_episode",
-    "add_episode_step",
-    "complete_episode",
-    "get_episode",
-    "remember",
-    "recommend",
-    "check_action",
-    "record_feedback",
-    "list_patterns",
-    "explain_pattern",
-    "correct_pattern",
-    "delete_pattern",
-    "delete_episode",
-    "health_check",
-    "execute_code",
+/// The names of all tools by the level from which on they are shown, in the order in which an agent meets them.
+pub(crate) const TOOLSETS: [(Level, &[&str]); 4] = [
+    (Level::Beginner, &["query_memory", "create_episode"]),
+    (
+        Level::Intermediate,
+        &[
+            "add_episode_step",
+            "complete_episode",
+            "get_episode",
+            "remember",
+            "recommend",
+            "check_action",
+            "record_feedback",
+        ],
+    ),
+    (
+        Level::Advanced,
+        &[
+            "list_patterns",
+            "explain_pattern",
+            "correct_pattern",
+            "delete_pattern",
+            "health_check",
+            "execute_code",
+        ],
+    ),
+    (Level::Expert, &["delete_episode"]),
 ];
+
+/// The names of all tools with their levels, in the order in which an agent meets them.
+pub(crate) fn levels() -> impl Iterator<Item = (&'static str, Level)> {
+    TOOLSETS.iter().flat_map(|(level, tools)| tools.iter().map(|tool| (*tool, *level)))
+}
+
+/// The names of all tools, for those who have mistaken one.
+pub(crate) fn names() -> String {
+    levels().map(|(tool, _)| tool).collect::<Vec<_>>().join(", ")
+}
 
 use memory_core::error::Error;
 use rmcp::model::CallToolResult;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
+use crate::disclosure::Level;
 use crate::operator::HealthReport;
 use crate::wire::answer::WireAnswer;
 use crate::wire::arguments::slim_schema;
@@ -46,9 +66,15 @@ use crate::wire::learning::{
 };
 use crate::wire::recommend::{CheckActionResult, WireRecommendation};
 
-/// The schema of what a tool returns. It is for the documentation: sent with the list of tools it would cost every
-/// client more than it is worth.
+/// The schema of what a tool returns, in full. It is for the documentation: sent with the list of tools it would cost
+/// every client more than it is worth; they get its [`outline`].
 pub(crate) fn result_schema(tool: &str) -> Value {
+    let mut schema = raw_schema(tool);
+    slim_schema(&mut schema);
+    schema
+}
+
+fn raw_schema(tool: &str) -> Value {
     match tool {
         "query_memory" => schema::<WireAnswer>(),
         "create_episode" => schema::<CreateEpisodeResult>(),
@@ -70,12 +96,45 @@ pub(crate) fn result_schema(tool: &str) -> Value {
     }
 }
 
+/// What a client is told of the result of a tool: the types of the fields that it always has. Nothing is required, so that an error is a
+/// result too, and nothing is excluded, so that results can grow.
+pub(crate) fn outline(tool: &str) -> Value {
+    let schema = raw_schema(tool);
+    let always = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: Map<String, Value> =
+        always.map(|name| (name.to_owned(), type_of(&schema["properties"][name]))).collect();
+    json!({"type": "object", "properties": fields})
+}
+
+/// The type of a field, and of the entries of a list.
+fn type_of(field: &Value) -> Value {
+    let mut types: Vec<&Value> = Vec::new();
+    let branches = ["anyOf", "oneOf"].iter().filter_map(|key| field[*key].as_array()).flatten();
+    for part in branches.chain([field]) {
+        match &part["type"] {
+            Value::Array(several) => types.extend(several),
+            Value::Null => {}
+            one => types.push(one),
+        }
+    }
+    types.dedup();
+    let items = field["items"].is_object().then(|| type_of(&field["items"]));
+    let one = |name: &Value| match &items {
+        Some(items) if name == "array" => json!({"type": name, "items": items}),
+        _ => json!({"type": name}),
+    };
+    match types.as_slice() {
+        [] => json!({}),
+        [name] => one(name),
+        // One type a branch: some clients take no list of types.
+        several => json!({"anyOf": several.iter().map(|name| one(name)).collect::<Vec<_>>()}),
+    }
+}
+
 fn schema<T: JsonSchema>() -> Value {
     let settings =
         SchemaSettings::draft2020_12().for_serialize().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
-    slim_schema(&mut schema);
-    schema
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// The result of a use case as the result of a tool.

@@ -7,6 +7,7 @@ pub(crate) mod code;
 pub(crate) mod episode;
 pub(crate) mod learning;
 pub(crate) mod parse;
+pub(crate) mod project;
 pub(crate) mod recommend;
 pub(crate) mod tokens;
 

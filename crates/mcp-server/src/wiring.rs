@@ -19,10 +19,12 @@ use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::alert::Alerts;
 use crate::config::reload::InEffect;
+use crate::disclosure::{Disclosure, Level};
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
@@ -42,8 +44,17 @@ pub(crate) struct App {
     pub(crate) settings: watch::Sender<Arc<InEffect>>,
     /// What an operator should look at.
     pub(crate) alerts: Arc<Alerts>,
+    /// Which tools are shown.
+    pub(crate) disclosure: Arc<Disclosure>,
+    /// The level that the settings name, if they name one.
+    pub(crate) level_pin: watch::Sender<Option<Level>>,
+    /// Cancelled when the server is to stop.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
+    pub(crate) closing: CancellationToken,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
+    counting: JoinHandle<()>,
 }
 
 /// The clock of the machine.
@@ -80,6 +91,7 @@ impl Gate for Callers {
             citations: store.clone(),
             workspace: self.workspace.clone(),
             semantics: self.semantics.clone(),
+            catalog: store.clone(),
             patterns: store.clone(),
             experience: store.clone(),
             feedback: store.clone(),
@@ -159,10 +171,15 @@ impl App {
         let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
+        let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
+        let (level_pin, pinned) = watch::channel(settings.tools.level);
+        let settings = watch::Sender::new(settings);
+        let disclosure = Arc::new(Disclosure::open(Arc::new(store.clone()), pinned).await);
+        let counting = disclosure.keep_saving();
+        let stop = CancellationToken::new();
+        let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
-        let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
-        let settings = watch::Sender::new(settings);
         let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
             memory,
@@ -174,8 +191,13 @@ impl App {
             sandbox,
             settings,
             alerts,
+            disclosure,
+            level_pin,
+            stop,
+            closing,
             worker,
             upkeep,
+            counting,
         }))
     }
 
@@ -197,8 +219,10 @@ impl App {
 
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
+        self.closing.cancel();
         self.upkeep.abort();
         self.sandbox.shutdown().await;
+        self.counting.abort();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await
@@ -208,6 +232,7 @@ impl App {
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }
+        self.disclosure.save().await;
         self.cache.flush();
         self.store.close().await;
     }

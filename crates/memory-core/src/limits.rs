@@ -76,6 +76,12 @@ pub const FEEDBACK_IDS_MAX: usize = 50;
 pub const PATTERNS_PAGE_MAX: usize = 200;
 /// Patterns that one page of a list holds when the caller names no limit.
 pub const PATTERNS_PAGE_DEFAULT: usize = 20;
+/// Latest episodes of a project whose lessons its summary tells.
+pub const PROJECT_ADVISERS_MAX: usize = 100;
+/// Episodes of a project that its summary names, the latest.
+pub const PROJECT_EPISODES_MAX: usize = 10;
+/// Notes of a project that its summary quotes, the latest.
+pub const PROJECT_NOTES_MAX: usize = 20;
 /// Pieces of evidence that the explanation of a pattern names, the newest.
 pub const EVIDENCE_MAX: usize = 50;
 /// Episodes named as evidence of one piece of advice.

@@ -1,10 +1,12 @@
 //! The use cases: start an episode, add a step, complete it, look at it, remember a note, recall.
 
+mod browsing;
 mod checking;
 mod citing;
 mod recommending;
 mod reviewing;
 
+pub use browsing::ProjectSummary;
 pub use checking::{Action, Past, Warning};
 pub use recommending::{Asked, Recommendation, WayOut};
 pub use reviewing::{Explanation, PatternPage, Review};

@@ -515,6 +515,73 @@ pub trait Guarded: Sized {
 }
 
 /// All ports that the use cases need, made for one caller.
+/// Which episodes to list, those first that were stored last.
+#[derive(Clone, Debug, Default)]
+pub struct EpisodeListing {
+    /// This project only.
+    pub project: Option<String>,
+    /// Only those that were stored before this one.
+    pub before: Option<EpisodeId>,
+    /// How many at the most.
+    pub max: usize,
+}
+
+/// What is found by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The projects of episodes and current notes, in the order of their names.
+    Projects,
+    /// The ids of episodes, those first that were stored last.
+    Episodes,
+    /// The ids of patterns, in their order.
+    Patterns,
+}
+
+/// How the episodes of a project ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endings {
+    /// Not yet.
+    pub open: u64,
+    /// With success.
+    pub success: u64,
+    /// In part.
+    pub partial: u64,
+    /// With failure.
+    pub failure: u64,
+    /// Given up before it could be judged.
+    pub abandoned: u64,
+    /// Completed, but nobody knows how.
+    pub unknown: u64,
+}
+
+/// Tells those who browse what there is.
+#[async_trait]
+pub trait CatalogStore: Send + Sync {
+    /// Episodes without their steps.
+    async fn episodes(&self, listing: EpisodeListing) -> Result<Vec<EpisodeHead>, StoreError>;
+    /// The current notes of a project, the newest first, at most `max`.
+    async fn notes(&self, project: String, max: usize) -> Result<Vec<Note>, StoreError>;
+    /// The names that begin with `prefix` and, in the order of their kind, come after the name `after`; at most `max`.
+    async fn names(
+        &self,
+        naming: Naming,
+        prefix: String,
+        after: Option<String>,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError>;
+    /// How the episodes of a project ended.
+    async fn endings(&self, project: String) -> Result<Endings, StoreError>;
+}
+
+/// Keeps how often the tools were used, by whatever process. Canonical; to count is no change of what is remembered.
+#[async_trait]
+pub trait UsageStore: Send + Sync {
+    /// Counts calls of tools, each by its name. Returns for every tool that was ever called how often it was, in the order
+    /// of their names.
+    async fn count_calls(&self, calls: Vec<(String, u64)>) -> Result<Vec<(String, u64)>, StoreError>;
+}
+
+/// All ports that the use cases need.
 #[derive(Clone)]
 pub struct Ports {
     /// Episodes.
@@ -531,6 +598,8 @@ pub struct Ports {
     pub workspace: Arc<dyn Workspace>,
     /// The model.
     pub semantics: Arc<dyn Semantics>,
+    /// What there is.
+    pub catalog: Arc<dyn CatalogStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// What was done.

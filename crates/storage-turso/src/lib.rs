@@ -5,6 +5,7 @@
 //! (`docs/libsql.md`). A change is one IMMEDIATE transaction, committed with an fsync before it is acknowledged.
 
 mod allowed;
+mod catalog;
 mod changes;
 mod citations;
 mod corpus;
@@ -23,6 +24,7 @@ mod notes;
 mod patterns;
 mod pool;
 mod row;
+mod usage;
 mod vectors;
 
 use std::fs::OpenOptions;

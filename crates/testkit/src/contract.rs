@@ -3,6 +3,7 @@
 //! [`contract!`](crate::contract!) makes a test of each of them; it is the list of all behaviours.
 
 pub mod access;
+pub mod catalog;
 pub mod changes;
 pub mod citations;
 pub mod corpus;
@@ -13,6 +14,7 @@ pub mod items;
 pub mod jobs;
 pub mod notes;
 pub mod patterns;
+pub mod usage;
 pub mod vectors;
 
 use jiff::{SignedDuration, Timestamp};
@@ -97,6 +99,16 @@ macro_rules! contract {
                 what_another_work_tree_holds_is_cited_apart
                 who_says_it_again_cites_what_is_there_now
                 a_refused_change_cites_nothing
+            }
+            catalog {
+                episodes_are_listed_the_last_stored_first
+                the_episodes_of_a_project_are_listed_by_themselves
+                the_current_notes_of_a_project_are_told
+                names_are_told_by_their_beginning
+                endings_are_counted
+            }
+            usage {
+                calls_add_up_and_are_no_change
             }
             vectors {
                 vectors_come_back_with_their_passages
@@ -361,6 +373,7 @@ mod tests {
     fn the_macro_lists_every_behaviour() {
         let sources = [
             include_str!("contract/access.rs"),
+            include_str!("contract/catalog.rs"),
             include_str!("contract/changes.rs"),
             include_str!("contract/citations.rs"),
             include_str!("contract/corpus.rs"),
@@ -371,6 +384,7 @@ mod tests {
             include_str!("contract/jobs.rs"),
             include_str!("contract/notes.rs"),
             include_str!("contract/patterns.rs"),
+            include_str!("contract/usage.rs"),
             include_str!("contract/vectors.rs"),
         ];
         let list = include_str!("contract.rs").split("(@tests").next().unwrap();

@@ -1,5 +1,6 @@
 //! A store that keeps everything in memory and does all that the ports promise: a fake, not a mock.
 
+mod catalog;
 mod citations;
 mod corpus;
 mod episodes;
@@ -9,6 +10,7 @@ mod jobs;
 mod notes;
 mod operator;
 mod patterns;
+mod usage;
 mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,7 @@ struct State {
     jobs: Vec<KeptJob>,
     requeued: u128,
     changes: Vec<Change>,
+    usage: BTreeMap<String, u64>,
 }
 
 impl InMemoryStore {

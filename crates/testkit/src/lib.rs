@@ -24,8 +24,8 @@ use std::thread;
 use futures::executor::block_on;
 use memory_core::access::Access;
 use memory_core::port::{
-    ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, Gate, Guarded, ItemStore,
-    JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth, VectorStore,
+    CatalogStore, ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, Gate, Guarded,
+    ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth, UsageStore, VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
@@ -49,6 +49,10 @@ pub struct Stores {
     pub citations: Arc<dyn CitationStore>,
     /// Vectors.
     pub vectors: Arc<dyn VectorStore>,
+    /// What there is.
+    pub catalog: Arc<dyn CatalogStore>,
+    /// How often the tools were used.
+    pub usage: Arc<dyn UsageStore>,
     /// Patterns.
     pub patterns: Arc<dyn PatternStore>,
     /// What was done.
@@ -71,7 +75,14 @@ impl Stores {
     /// All ports of a store that implements every one; `keep` is dropped with it.
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
-        T: EpisodeStore + NoteStore + Corpus + ItemStore + CitationStore + VectorStore,
+        T: EpisodeStore
+            + NoteStore
+            + Corpus
+            + ItemStore
+            + CitationStore
+            + VectorStore
+            + CatalogStore
+            + UsageStore,
         T: PatternStore + ExperienceStore + FeedbackStore + JobStore + ChangeLog + StoreHealth,
         T: Guarded + 'static,
     {
@@ -85,6 +96,8 @@ impl Stores {
             items: store.clone(),
             citations: store.clone(),
             vectors: store.clone(),
+            catalog: store.clone(),
+            usage: store.clone(),
             patterns: store.clone(),
             experience: store.clone(),
             feedback: store.clone(),
@@ -123,6 +136,7 @@ impl Stores {
             citations: self.citations.clone(),
             workspace: Arc::new(NoWorkTree),
             semantics: Arc::new(NoSemantics),
+            catalog: self.catalog.clone(),
             patterns: self.patterns.clone(),
             experience: self.experience.clone(),
             feedback: self.feedback.clone(),

@@ -44,14 +44,31 @@ fn tools() -> anyhow::Result<String> {
          `invalid_arguments`, `not_found`, `already_completed` or `storage`. Ids are UUIDs, times are \
          RFC 3339 in UTC. Arguments marked * are required; unknown ones are refused.\n",
     );
+    text.push_str(
+        "\nWhich tools a client is shown depends on its user's level; all of them work when they are called, whatever the \
+         level. Clients get the types of the fields of a result as its schema, the tables below say what they mean.\n",
+    );
     for (tool, result) in mcp_server::tool_reference() {
+        let level = mcp_server::tool_level(&tool.name);
         let tool = serde_json::to_value(&tool)?;
-        let description = tool["description"].as_str().unwrap_or_default();
-        write!(text, "\n## `{}`\n\n{description}\n\n", tool["name"].as_str().unwrap_or_default())?;
+        let said = |field: &str| tool[field].as_str().unwrap_or_default();
+        let (name, title, description) = (said("name"), said("title"), said("description"));
+        write!(text, "\n## `{name}`\n\n{title}. Shown from the level *{level}* on.\n\n{description}\n\n")?;
         text.push_str("| argument | type | |\n|---|---|---|\n");
         rows(&mut text, &tool["inputSchema"], "", "*")?;
         text.push_str("\n| result | type | |\n|---|---|---|\n");
         rows(&mut text, &result, "", "")?;
+    }
+    text.push_str("\n# Resources\n\nAll are JSON, as the tools would answer.\n\n| template | |\n|---|---|\n");
+    for template in mcp_server::resource_templates() {
+        let description = template.description.unwrap_or_default();
+        writeln!(text, "| `{}` | {description} |", template.uri_template)?;
+    }
+    text.push_str("\n# Prompts\n\n| prompt | arguments | |\n|---|---|---|\n");
+    for prompt in mcp_server::prompts() {
+        let arguments = prompt.arguments.unwrap_or_default().into_iter().map(|argument| argument.name);
+        let arguments = arguments.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        writeln!(text, "| `{}` | {arguments} | {} |", prompt.name, prompt.description.unwrap_or_default())?;
     }
     Ok(text)
 }

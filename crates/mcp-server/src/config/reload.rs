@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use super::layers::{Content, Loaded, Mistakes, Sources};
 use super::{Change, SETTINGS, Settings};
 use crate::alert::{AlertKind, Alerts};
+use crate::disclosure::Level;
 use crate::limits::CONFIG_POLL_INTERVAL;
 
 /// The settings in effect. Whoever answers a request looks at one of them from beginning to end.
@@ -91,8 +92,16 @@ impl Following {
         settings: watch::Sender<Arc<InEffect>>,
         alerts: Arc<Alerts>,
         set_filter: SetFilter,
+        level_pin: watch::Sender<Option<Level>>,
     ) -> Self {
         let mut tasks = JoinSet::new();
+        tasks.spawn(follow(
+            settings.subscribe(),
+            |settings| &settings.tools.level,
+            move |level: &Option<Level>| {
+                level_pin.send_replace(*level);
+            },
+        ));
         tasks.spawn(follow(
             settings.subscribe(),
             |settings| &settings.log.filter,

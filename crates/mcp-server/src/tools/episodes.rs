@@ -17,28 +17,59 @@ use crate::wire::parse::id;
 
 #[tool_router(router = episode_tools, vis = "pub(crate)")]
 impl Server {
-    /// Record a task. Finished: give steps, outcome and summary in this one call. Just beginning: leave out the outcome,
-    /// add steps later. Returns its id and similar earlier episodes.
-    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    /// Record a task. Finished: give steps, outcome and summary in this one call. Just begun: no outcome, steps later.
+    #[tool(
+        title = "Record a task",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = false,
+            open_world_hint = false
+        )
+    )]
     async fn create_episode(&self, Parameters(args): Parameters<CreateEpisodeArgs>) -> CallToolResult {
         answer(self.create(args).await)
     }
 
     /// Add a step to an open episode: one tool call and what came of it.
-    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    #[tool(
+        title = "Add a step",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = false,
+            open_world_hint = false
+        )
+    )]
     async fn add_episode_step(&self, Parameters(args): Parameters<AddStepArgs>) -> CallToolResult {
         answer(self.add_step(args).await)
     }
 
     /// Finish an open episode. Returns its reward and what can be read off its steps; patterns are learned from it in
     /// the background.
-    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    #[tool(
+        title = "Finish an episode",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = false,
+            open_world_hint = false
+        )
+    )]
     async fn complete_episode(&self, Parameters(args): Parameters<CompleteEpisodeArgs>) -> CallToolResult {
         answer(self.complete(args).await)
     }
 
     /// One episode in full, its steps in pages.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Read an episode",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn get_episode(&self, Parameters(args): Parameters<GetEpisodeArgs>) -> CallToolResult {
         answer(self.page(args).await)
     }

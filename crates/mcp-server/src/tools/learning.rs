@@ -17,49 +17,113 @@ use crate::wire::recommend::{CheckActionArgs, CheckActionResult, RecommendArgs, 
 #[tool_router(router = learning_tools, vis = "pub(crate)")]
 impl Server {
     /// What to do next, from what was done in such tasks: likely tools, what works, pitfalls, ways out of an error.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Recommend what to do",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn recommend(&self, Parameters(args): Parameters<RecommendArgs>) -> CallToolResult {
         answer(self.advise(args).await)
     }
 
     /// Whether a command or call has failed before, and what helped then. No warning: nothing speaks against it.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Check an action",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn check_action(&self, Parameters(args): Parameters<CheckActionArgs>) -> CallToolResult {
         answer(self.check(args).await)
     }
 
     /// Say what advice or hits were worth after you used them: it changes their rates and their order.
-    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    #[tool(
+        title = "Say what helped",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = false,
+            open_world_hint = false
+        )
+    )]
     async fn record_feedback(&self, Parameters(args): Parameters<RecordFeedbackArgs>) -> CallToolResult {
         answer(self.judge(args).await)
     }
 
     /// The patterns learned, with their rates.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "List patterns",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn list_patterns(&self, Parameters(args): Parameters<ListPatternsArgs>) -> CallToolResult {
         answer(self.patterns(args).await)
     }
 
     /// How a pattern's rate came about, and which episodes show it.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Explain a pattern",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn explain_pattern(&self, Parameters(args): Parameters<PatternArgs>) -> CallToolResult {
         answer(self.explain(args).await)
     }
 
     /// Say what a pattern is to be taken for, in place of what was said before.
-    #[tool(annotations(destructive_hint = false, idempotent_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Correct a pattern",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn correct_pattern(&self, Parameters(args): Parameters<CorrectPatternArgs>) -> CallToolResult {
         answer(self.correct(args).await)
     }
 
     /// Delete a pattern for good: it is not told again even if it is seen again.
-    #[tool(annotations(destructive_hint = true, idempotent_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Delete a pattern",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn delete_pattern(&self, Parameters(args): Parameters<PatternArgs>) -> CallToolResult {
         answer(self.forget_pattern(args).await)
     }
 
     /// Delete an episode for good, and what was learned from it alone.
-    #[tool(annotations(destructive_hint = true, idempotent_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Delete an episode",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn delete_episode(&self, Parameters(args): Parameters<DeleteEpisodeArgs>) -> CallToolResult {
         answer(self.forget_episode(args).await)
     }

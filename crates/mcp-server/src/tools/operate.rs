@@ -21,7 +21,15 @@ pub(crate) struct HealthCheckArgs {
 #[tool_router(router = operate_tools, vis = "pub(crate)")]
 impl Server {
     /// Whether the memory works, and what it holds.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Check the memory",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn health_check(&self, Parameters(args): Parameters<HealthCheckArgs>) -> CallToolResult {
         reply(&self.health(args.detailed.unwrap_or(false)).await)
     }

@@ -12,15 +12,30 @@ use crate::wire::episode::{RememberArgs, RememberResult};
 
 #[tool_router(router = recall_tools, vis = "pub(crate)")]
 impl Server {
-    /// What is known about a task, an error or a question: similar earlier episodes and notes, and advice from them: what
-    /// worked, pitfalls, recoveries, success rate. `known` is false when nothing relevant is.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    /// What is known about a task, an error or a question: similar episodes and notes, and what they advise.
+    #[tool(
+        title = "Ask the memory",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn query_memory(&self, Parameters(args): Parameters<QueryMemoryArgs>) -> CallToolResult {
         answer(self.query(args).await)
     }
 
     /// Keep a fact or preference that belongs to no task.
-    #[tool(annotations(destructive_hint = false, open_world_hint = false))]
+    #[tool(
+        title = "Remember a fact",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn remember(&self, Parameters(args): Parameters<RememberArgs>) -> CallToolResult {
         answer(self.keep(args).await)
     }

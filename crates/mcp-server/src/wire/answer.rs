@@ -85,28 +85,26 @@ impl From<WireKind> for Kind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QueryMemoryArgs {
-    /// The task you are about to do, the error you see, or what you want to know.
+    /// The task, the error or the question.
     query: String,
-    /// Only this field of work and those below it: coding finds coding.python.
+    /// This field of work and those below.
     domain: Option<String>,
-    /// Only this repository or product.
+    /// This repository or product.
     project: Option<String>,
-    /// How many hits at most, default 5.
+    /// Default 5.
     #[schemars(range(min = 1, max = HITS_MAX))]
     limit: Option<usize>,
-    /// Only these kinds.
     #[serde(default)]
     kinds: Option<Vec<WireKind>>,
-    /// Only what happened at or after this time, RFC 3339.
+    /// From then on, RFC 3339.
     since: Option<String>,
-    /// Only what happened before this time, RFC 3339; notes as they stood then.
+    /// Before then.
     until: Option<String>,
-    /// Only episodes that ended so.
     outcome: Option<WireOutcome>,
-    /// Budget of the answer, default 1500.
+    /// Default 1500.
     #[schemars(range(min = ANSWER_TOKENS_MIN, max = ANSWER_TOKENS_MAX))]
     max_tokens: Option<usize>,
-    /// Add how each score came about, and what was left out and why.
+    /// Tell how scores came about.
     explain: Option<bool>,
 }
 
@@ -473,7 +471,7 @@ pub(super) fn id_of(found: Found) -> String {
     }
 }
 
-fn first_line(text: &str) -> &str {
+pub(crate) fn first_line(text: &str) -> &str {
     text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
 }
 
@@ -504,7 +502,7 @@ fn tail(text: &str, chars_max: usize) -> String {
 }
 
 /// A time without the fraction of its second, which costs tokens and tells nobody anything.
-pub(super) fn to_the_second(time: Timestamp) -> String {
+pub(crate) fn to_the_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 

@@ -11,10 +11,16 @@ use serde_json::{Map, Value};
 const QUOTED_CHARS_MAX: usize = 60;
 
 /// Takes out of a tool's schema what costs tokens and says nothing: titles, formats of integers that are no JSON
-/// Schema formats (clients warn of `uint64`), and the `null` that every optional argument admits.
+/// Schema formats (clients warn of `uint64`), the `null` that every optional argument admits, and what is said of the fields of
+/// the entries of a list, whose names say it.
 pub(crate) fn slim(mut tool: Tool) -> Tool {
     let mut schema = Value::Object(tool.input_schema.as_ref().clone());
     slim_schema(&mut schema);
+    for argument in fields(&mut schema) {
+        for field in argument.get_mut("items").into_iter().flat_map(fields) {
+            field.remove("description");
+        }
+    }
     if let Value::Object(mut object) = schema {
         object.remove("$schema");
         tool.input_schema = Arc::new(object);
@@ -22,7 +28,13 @@ pub(crate) fn slim(mut tool: Tool) -> Tool {
     tool
 }
 
-/// The same for a schema by itself.
+/// The schemas of an object's fields.
+fn fields(schema: &mut Value) -> impl Iterator<Item = &mut JsonObject> {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut)
+}
+
+/// The same for a schema by itself, but for what is said.
 pub(crate) fn slim_schema(schema: &mut Value) {
     let Value::Object(object) = schema else { return };
     object.remove("title");
@@ -30,6 +42,7 @@ pub(crate) fn slim_schema(schema: &mut Value) {
         object.remove("format");
     }
     object.retain(|key, value| key != "default" || !value.is_null());
+    object.retain(|key, value| key != "additionalProperties" || *value != Value::Bool(true));
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {

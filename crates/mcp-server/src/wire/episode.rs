@@ -19,7 +19,7 @@ use super::parse::{Violations, non_blank, text};
 use super::round;
 use crate::limits::STEPS_PAGE_BYTES;
 
-/// How an episode ended.
+// How an episode ended. No doc comment: it would be sent with every schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -52,7 +52,7 @@ impl From<Outcome> for WireOutcome {
     }
 }
 
-/// What an outcome rests on.
+// What an outcome rests on. No doc comment: it would be sent with every schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -96,7 +96,12 @@ pub(super) fn text_or_json(_: &mut schemars::SchemaGenerator) -> schemars::Schem
     schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array", "items": {"type": "string"}}]})
 }
 
-/// One tool call and what came of it.
+/// The same without lists, which are seldom what a tool returns.
+fn text_or_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"anyOf": [{"type": "string"}, {"type": "object"}]})
+}
+
+// One tool call and what came of it. No doc comment: it would be sent with every schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(inline, extend("additionalProperties" = false))]
 pub(crate) struct StepArgs {
@@ -110,7 +115,7 @@ pub(crate) struct StepArgs {
     args: Value,
     /// What it returned; the telling part is enough.
     #[serde(default)]
-    #[schemars(schema_with = "text_or_json")]
+    #[schemars(schema_with = "text_or_object")]
     observation: Value,
     /// Whether it worked; by default, whether `error` is empty.
     ok: Option<bool>,
@@ -150,35 +155,32 @@ impl StepArgs {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateEpisodeArgs {
-    /// The task, in the words it was given in.
+    /// The task as it was given.
     task: String,
-    /// Field of work; dots make it hierarchical: coding.python.
+    /// Field of work: coding.python.
     domain: Option<String>,
     /// Repository or product.
     project: Option<String>,
-    /// Kind of task: bugfix, refactoring …
     task_type: Option<String>,
-    /// Labels.
     #[serde(default)]
     tags: Option<Vec<String>>,
-    /// Anything else worth knowing, by name.
+    /// Anything else, by name.
     #[serde(default)]
     context: Option<Map<String, Value>>,
-    /// Your id for it; the episode of that id, if there is one, is returned unchanged.
+    /// Your id; stored once.
     external_id: Option<String>,
-    /// What was done, in order.
+    /// In order; of observations the telling part.
     #[serde(default)]
     steps: Option<Vec<StepArgs>>,
-    /// Give it if the task is finished; leave it out to add steps later.
+    /// Only if finished.
     outcome: Option<WireOutcome>,
-    /// How you know the outcome (with `outcome`).
     basis: Option<WireBasis>,
-    /// What was done and learned, in a few sentences (with `outcome`).
+    /// What was done and learned.
     summary: Option<String>,
-    /// Your own measure of success (with `outcome`).
+    /// How well it went.
     #[schemars(range(min = 0, max = 1))]
     reward: Option<f64>,
-    /// When the work started, RFC 3339; default now.
+    /// RFC 3339.
     started_at: Option<String>,
 }
 
