@@ -63,6 +63,7 @@ const WRONG: &[(&[u8], Said)] = &[
     ),
     (b"[learning]\r\nhigh_success = 1.5\r\n", &[("2:16", "found 1.5, expected a number from 0 to 1")]),
     (b"\xEF\xBB\xBF[learning]\nhigh_success = nan", &[("2:16", "found nan")]),
+    (b"\xEF\xBB\xBFdata_dir = 3", &[("1:12", "data_dir: found 3")]),
     (b"learning = { high_success = [0.5] }", &[("1:29", "found a list")]),
     (b"[log]\nfilter = \"debg\"", &[("2:10", "found \"debg\", expected off, error, warn, info, debug or trace")]),
     (b"[log]\nfilter = { a = 1 }", &[("2:10", "found a table")]),
