@@ -78,6 +78,7 @@ mod tests {
 
     use jiff::Timestamp;
     use memory_core::episode::{Basis, Outcome};
+    use memory_core::extract::LEARNING_VERSION;
     use memory_core::id::{EpisodeId, PatternId};
     use memory_core::port::{
         ChangeLog, EpisodeStore, JobStore, Listing, PatternStore, StoreHealth, VectorStore,
@@ -217,5 +218,46 @@ mod tests {
         // The one that somebody else had in hand is due twice.
         let expected = ["e2", "e3", "e3", "e4", "e5"].map(|name| EPISODE.replace("e1", name));
         assert_eq!(studied, expected, "each that is completed");
+    }
+
+    /// To make the table of episodes anew must take nothing along that refers to it.
+    #[tokio::test]
+    async fn what_belongs_to_an_episode_stays_when_its_table_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memory.db");
+        version_4(&path);
+        let link = Link::open(&path.to_string_lossy(), true).unwrap();
+        link.batch(MIGRATIONS[4]).unwrap();
+        let content = format!(
+            "UPDATE learning SET version = {LEARNING_VERSION};
+             UPDATE episode SET external_id = 'x' WHERE key = 1;
+             INSERT INTO learned (episode, family, at) VALUES (1, 1, 1);
+             INSERT INTO pattern (key, id, kind, domain, signature, weight, credit, episodes, families, last_seen,
+                 feedback_weight, feedback_credit, feedback_times)
+             VALUES (1, '{PATTERN}', 'tool_sequence', 'web', 'bend\u{1f}weld', 1.0, 1.0, 1, 1, 1, 0.0, 0.0, 0);
+             INSERT INTO support (pattern, family, weight, credit, episodes) VALUES (1, 1, 1.0, 1.0, 1);
+             INSERT INTO evidence (episode, pattern, weight, credit) VALUES (1, 1, 1.0, 1.0);
+             INSERT INTO citation (kind, id, root, path, state) VALUES ('episode', '{EPISODE}', x'00', 'a.rs', x'00');
+             PRAGMA user_version = 5"
+        );
+        link.batch(&content).unwrap();
+        let counts = |link: &Link| {
+            let count = |sql| link.number(sql, ()).unwrap();
+            [
+                count("SELECT count(*) FROM episode WHERE external_id = 'x' OR key > 1"),
+                count("SELECT count(*) FROM step"),
+                count("SELECT count(*) FROM learned"),
+                count("SELECT count(*) FROM evidence"),
+                count("SELECT count(*) FROM citation"),
+            ]
+        };
+        let before = counts(&link);
+        assert_eq!(before, [5, 1, 1, 1, 1]);
+        up(&link, "memory.db").unwrap();
+        assert_eq!(counts(&link), before);
+        assert_eq!(link.number("SELECT count(*) FROM pragma_foreign_key_check", ()), Ok(0));
+        assert_eq!(link.number("PRAGMA foreign_keys", ()), Ok(1), "they are on again");
+        link.batch(&format!("DELETE FROM episode WHERE id = '{EPISODE}'")).unwrap();
+        assert_eq!(counts(&link), [4, 0, 0, 0, 0], "what refers to it goes with it, as before");
     }
 }
