@@ -58,7 +58,7 @@ impl CatalogStore for TursoStore {
 }
 
 fn episodes(link: &Link, listing: &EpisodeListing) -> Result<Vec<EpisodeHead>, StoreError> {
-    let EpisodeListing { project, before, max } = listing;
+    let EpisodeListing { project, completed, before, max } = listing;
     // After every id, as text.
     let before = before.map_or_else(|| "~".to_owned(), |before| before.to_string());
     let max = signed(*max as u64);
@@ -69,14 +69,18 @@ fn episodes(link: &Link, listing: &EpisodeListing) -> Result<Vec<EpisodeHead>, S
             let sql = concat!(
                 "SELECT ",
                 head_columns!(),
-                " FROM episode WHERE project = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
+                " FROM episode WHERE project = ?1 AND id < ?2 AND (?4 = 0 OR completed_at IS NOT NULL)
+                  ORDER BY id DESC LIMIT ?3"
             );
-            link.rows(sql, params![project.as_str(), before, max], read)
+            link.rows(sql, params![project.as_str(), before, max, i64::from(*completed)], read)
         }
         None => {
-            let sql =
-                concat!("SELECT ", head_columns!(), " FROM episode WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
-            link.rows(sql, params![before, max], read)
+            let sql = concat!(
+                "SELECT ",
+                head_columns!(),
+                " FROM episode WHERE id < ?1 AND (?3 = 0 OR completed_at IS NOT NULL) ORDER BY id DESC LIMIT ?2"
+            );
+            link.rows(sql, params![before, max, i64::from(*completed)], read)
         }
     }
 }
