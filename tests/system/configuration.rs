@@ -147,7 +147,7 @@ fn a_key_is_never_quoted() {
         let path = configured.path.to_str().unwrap();
         let ran = configured.home.run(&["--config", path, "config", "show", "--json"]);
         assert!(!format!("{ran:?}").contains("sesame"), "{ran:?}");
-        assert_eq!(ran.code == Some(0), text.contains("access"), "{ran:?}");
+        assert_ne!(ran.code, Some(0), "{ran:?}");
     }
 }
 

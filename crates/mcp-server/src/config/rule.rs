@@ -13,7 +13,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::{KeyAccess, KeySettings};
+use memory_core::access::Access;
+
+use crate::auth::{KeyAccess, KeyHash, KeySettings, Keyring};
 use crate::limits::{CONFIG_FOUND_CHARS_MAX, KEY_NAME_CHARS_MAX};
 
 /// A value as a layer gives it.
@@ -363,6 +365,12 @@ impl Rule for Keys {
                 keys.push(key);
             }
         }
+        // What is wrong with them together.
+        if wrong.is_empty()
+            && let Err(problem) = Keyring::new(&keys)
+        {
+            wrong.push(Wrong { at: given.value.span(), message: problem.to_string() });
+        }
         if wrong.is_empty() { Ok(keys) } else { Err(wrong) }
     }
 
@@ -381,14 +389,15 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
         let short = |name: &&str| (1..=KEY_NAME_CHARS_MAX).contains(&name.chars().count());
         value.as_str().filter(short).map(str::to_owned)
     });
-    let hash = field(table, "hash", "the hash of a key", &at, wrong, |value| {
-        value.as_str().filter(|hash| !hash.is_empty()).map(str::to_owned)
+    let hash = "\"sha256:\" and 64 hexadecimal digits, as `memory-mcp key new` prints it";
+    let hash = field(table, "hash", hash, &at, wrong, |value| {
+        value.as_str().filter(|hash| hash.parse::<KeyHash>().is_ok()).map(str::to_owned)
     });
-    let domains = field(table, "domains", "a list of domains, or [\"*\"] for all", &at, wrong, |value| {
-        let list = value.as_array().filter(|list| !list.is_empty())?;
-        list.iter()
-            .map(|domain| domain.get_ref().as_str().filter(|domain| !domain.is_empty()).map(str::to_owned))
-            .collect()
+    let domains = "a list of domains such as [\"web\", \"api.v2\"], or [\"*\"] for all";
+    let domains = field(table, "domains", domains, &at, wrong, |value| {
+        let texts = value.as_array()?.iter().map(|domain| domain.get_ref().as_str().map(str::to_owned));
+        let list: Vec<String> = texts.collect::<Option<_>>()?;
+        Access::new(&list, false).is_ok().then_some(list)
     });
     let access = field(table, "access", &choice::<KeyAccess>(None), &at, wrong, |value| {
         KeyAccess::from_str(value.as_str()?, false).ok()
