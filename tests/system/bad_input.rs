@@ -20,6 +20,7 @@ fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
         "check_action" => json!({"action": "anything"}),
         "record_feedback" => json!({"ids": [episode], "verdict": "helped"}),
         "list_patterns" | "health_check" => json!({}),
+        "execute_code" => json!({"code": "1"}),
         "explain_pattern" | "delete_pattern" => json!({"pattern_id": pattern}),
         "correct_pattern" => json!({"pattern_id": pattern, "verdict": "neutral"}),
         "delete_episode" => json!({"episode_id": episode}),
@@ -85,8 +86,8 @@ fn every_argument_of_every_tool_is_checked() {
             assert_eq!(texts(&server.refused(&tool, nulls.into())["fields"], "field"), required, "{tool}");
         }
         for (name, schema) in &properties {
-            // `args` and `observation` take anything.
-            if schema["type"].as_array().is_some_and(|types| types.len() > 3) {
+            // `args`, `observation` and `input` take anything.
+            if name == "input" || schema["type"].as_array().is_some_and(|types| types.len() > 3) {
                 continue;
             }
             let mut arguments = right.clone();

@@ -6,7 +6,7 @@ use crate::server::{Home, Server, failed, succeeded};
 
 const MODERN: &str = "2026-07-28";
 const LATEST_LEGACY: &str = "2025-11-25";
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
@@ -22,6 +22,7 @@ const TOOLS: [&str; 15] = [
     "delete_pattern",
     "delete_episode",
     "health_check",
+    "execute_code",
 ];
 
 /// Parameters as every modern request carries them.

@@ -89,6 +89,7 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "list_patterns",
             "explain_pattern",
             "health_check",
+            "execute_code",
         ]
         .contains(&name);
         let destroys = ["delete_pattern", "delete_episode"].contains(&name);

@@ -3,6 +3,7 @@
 use memory_core::error::{Error, Violation};
 use memory_core::port::StoreError;
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
+use sandbox::Refusal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,6 +28,17 @@ pub(crate) fn failure(error: &Error) -> CallToolResult {
             refusal("storage", &message, &[])
         }
     }
+}
+
+/// The result for code that was not run.
+pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
+    let kind = match refusal {
+        Refusal::Busy(_) => "busy",
+        Refusal::Closed(_) => "closed",
+        Refusal::Broken(_) => "internal",
+        Refusal::ShutDown => "shut_down",
+    };
+    self::refusal(kind, &format!("failed to run the code: {refusal}"), &[])
 }
 
 /// The result for arguments that break the tool's schema.

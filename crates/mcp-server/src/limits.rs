@@ -27,6 +27,9 @@ pub(crate) const ANSWER_TOKENS_MIN: usize = 200;
 /// Largest budget of an answer, in tokens; Claude Code moves what is larger into a file.
 pub(crate) const ANSWER_TOKENS_MAX: usize = 20_000;
 
+/// Longest time that code of an agent may run, in milliseconds.
+pub(crate) const CODE_TIMEOUT_MILLIS_MAX: u64 = sandbox::limits::TIMEOUT_MAX.as_millis() as u64;
+
 /// Longest text of a pattern in a list, in characters.
 pub(crate) const PATTERN_CHARS: usize = 300;
 /// Size of the steps of a page of `get_episode` from which on it ends early, where the caller names no limit, in

@@ -1,5 +1,6 @@
 //! What an operator is told: whether the parts work, and what they hold.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use embeddings::State;
 use memory_core::access::Access;
 use memory_core::job::JobCounts;
 use memory_core::port::{Guarded, JobStore, StoreCounts, StoreError, StoreHealth};
+use sandbox::{Program, Refusal, Report};
 use schemars::JsonSchema;
 use search_index::{Backing, IndexStatus};
 use serde::Serialize;
@@ -29,7 +31,7 @@ pub(crate) enum Status {
 /// One part of the system.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
-    /// database, queue, cache, search_index or model.
+    /// database, queue, cache, search_index, model or sandbox.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
     /// In words.
@@ -59,6 +61,8 @@ pub(crate) struct HealthMetrics {
     search: Option<WireSearch>,
     /// Since the process started.
     cache: Option<WireCache>,
+    /// Since the process started.
+    sandbox: Option<WireSandbox>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
     process: Option<MetricsReport>,
 }
@@ -106,8 +110,25 @@ struct WireCache {
     failures: u64,
 }
 
+#[derive(Debug, JsonSchema, Serialize)]
+struct WireSandbox {
+    /// Programs that were run.
+    runs: u64,
+    /// How many of them were stopped, by reason.
+    stopped: BTreeMap<&'static str, u64>,
+    running: usize,
+    waiting: usize,
+    fuel: u64,
+    host_calls: u64,
+    time_ms: f64,
+    memory_peak_bytes: usize,
+    /// How often it was closed because several programs went against their limits.
+    closed: u64,
+}
+
 impl App {
-    /// Looks at every part; `detailed` also reads the whole database for damage and adds the latencies of each tool.
+    /// Looks at every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
+    /// latencies of each tool.
     pub(crate) async fn health(&self, detailed: bool) -> HealthReport {
         let counts = StoreHealth::counts(&self.store).await;
         let jobs = JobStore::counts(&self.store).await;
@@ -120,6 +141,7 @@ impl App {
             Component { name: "cache", status: Status::Ok, detail: cache.backing.to_string() },
             search_index(&index),
             model(&embedding),
+            self.sandbox_component(detailed).await,
         ];
         let mut process = self.metrics.report();
         if !detailed {
@@ -145,8 +167,48 @@ impl App {
                     evictions: cache.counts.evictions,
                     failures: cache.counts.failures,
                 }),
+                sandbox: Some(WireSandbox::from(self.sandbox.status())),
                 process: Some(process),
             },
+        }
+    }
+
+    async fn sandbox_component(&self, probed: bool) -> Component {
+        let status = self.sandbox.status();
+        let (status, detail) = if let Some(left) = status.closed_for {
+            let seconds = left.as_secs() + 1;
+            (Status::Degraded, format!("closed for {seconds} s: several programs went against their limits"))
+        } else if probed {
+            match self.sandbox.run(Program::new("1+1"), None).await {
+                Ok(Report { value: Some(value), usage, .. }) if value == "2" => {
+                    (Status::Ok, format!("a program ran in {:.2} ms", usage.time.as_secs_f64() * 1e3))
+                }
+                Ok(report) => (Status::Failing, format!("1+1 came to {report:?}")),
+                Err(refusal @ Refusal::Busy(_)) => (Status::Degraded, refusal.to_string()),
+                Err(refusal) => (Status::Failing, refusal.to_string()),
+            }
+        } else if status.started {
+            (Status::Ok, format!("{} program(s) were run", status.counts.runs))
+        } else {
+            (Status::Ok, "nothing was run yet".to_owned())
+        };
+        Component { name: "sandbox", status, detail }
+    }
+}
+
+impl From<sandbox::Status> for WireSandbox {
+    fn from(status: sandbox::Status) -> Self {
+        let sandbox::Status { running, waiting, counts, .. } = status;
+        Self {
+            runs: counts.runs,
+            stopped: counts.stopped.into_iter().map(|(reason, times)| (reason.name(), times)).collect(),
+            running,
+            waiting,
+            fuel: counts.fuel,
+            host_calls: counts.host_calls,
+            time_ms: (counts.time.as_secs_f64() * 1e3).round(),
+            memory_peak_bytes: counts.memory_peak_bytes,
+            closed: counts.closed,
         }
     }
 }
@@ -180,6 +242,7 @@ impl App {
                 jobs: jobs.ok().map(WireJobs::from),
                 search: None,
                 cache: None,
+                sandbox: None,
                 process: None,
             },
         }

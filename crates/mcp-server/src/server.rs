@@ -52,13 +52,13 @@ pub(crate) struct Server {
 impl Server {
     /// The server of a connection whose requests are this principal's, unless they bring one of their own.
     pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>) -> Self {
-        let memory = app.memory.for_access(&principal.access);
+        let memory = app.whole_memory.for_access(&principal.access);
         Self { app, principal, memory, router: Arc::new(router()) }
     }
 
     /// The same server for another principal. Cheap.
     fn acting_for(&self, principal: &Arc<Principal>) -> Self {
-        let memory = self.app.memory.for_access(&principal.access);
+        let memory = self.app.whole_memory.for_access(&principal.access);
         Self { app: self.app.clone(), principal: principal.clone(), memory, router: self.router.clone() }
     }
 
@@ -70,8 +70,11 @@ impl Server {
 }
 
 fn router() -> ToolRouter<Server> {
-    let mut router =
-        Server::episode_tools() + Server::recall_tools() + Server::learning_tools() + Server::operate_tools();
+    let mut router = Server::episode_tools()
+        + Server::recall_tools()
+        + Server::learning_tools()
+        + Server::operate_tools()
+        + Server::compute_tools();
     for route in router.map.values_mut() {
         let mut tool = slim(route.attr.clone());
         if ALWAYS_SHOWN.contains(&tool.name.as_ref()) {

@@ -1,12 +1,13 @@
 //! The tools, one toolset a file.
 
+mod compute;
 mod episodes;
 mod learning;
 mod operate;
 mod recall;
 
 /// The names of all tools in the order in which an agent meets them.
-pub(crate) const ORDER: [&str; 15] = [
+pub(crate) const ORDER: [&str; 16] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
@@ -22,6 +23,7 @@ pub(crate) const ORDER: [&str; 15] = [
     "delete_pattern",
     "delete_episode",
     "health_check",
+    "execute_code",
 ];
 
 use memory_core::error::Error;
@@ -34,6 +36,7 @@ use serde_json::Value;
 use crate::operator::HealthReport;
 use crate::wire::answer::WireAnswer;
 use crate::wire::arguments::slim_schema;
+use crate::wire::code::ExecuteCodeResult;
 use crate::wire::episode::{
     AddStepResult, CompleteEpisodeResult, CreateEpisodeResult, RememberResult, WireEpisode,
 };
@@ -62,6 +65,7 @@ pub(crate) fn result_schema(tool: &str) -> Value {
         "delete_pattern" => schema::<DeletePatternResult>(),
         "delete_episode" => schema::<DeleteEpisodeResult>(),
         "health_check" => schema::<HealthReport>(),
+        "execute_code" => schema::<ExecuteCodeResult>(),
         _ => Value::Null,
     }
 }

@@ -13,6 +13,7 @@ use memory_core::extract::Registry;
 use memory_core::memory::Memory;
 use memory_core::port::{Gate, Guarded, Ports, Semantics, Source, Workspace};
 use memory_core::retrieve::analyze::ANALYSIS_VERSION;
+use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
 use tokio::task::JoinHandle;
@@ -25,14 +26,16 @@ use crate::workspace::WorkTree;
 
 /// Everything that runs.
 pub(crate) struct App {
-    /// The use cases, as who runs the program may use them; for anybody else they are got from it.
-    pub(crate) memory: Memory,
+    /// The use cases as who runs the program may use them. What serves a caller goes through
+    /// [`Server::memory`](crate::server::Server::memory), which is got from it.
+    pub(crate) whole_memory: Memory,
     /// What happened since the start.
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: TursoStore,
     pub(crate) cache: Arc<Cache>,
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
+    pub(crate) sandbox: Sandbox,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
     worker: Mutex<Option<WorkerHandle>>,
@@ -138,11 +141,23 @@ impl App {
         });
         let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
-        let memory = Memory::new(ports, handlers);
+        let whole_memory = Memory::new(ports, handlers);
         let upkeep = tokio::spawn(upkeep(cache.clone()));
         let worker = Mutex::new(Some(worker));
         let high_success = settings.high_success;
-        Ok(Arc::new(Self { memory, metrics, store, cache, index, embedding, high_success, worker, upkeep }))
+        let sandbox = Sandbox::new(Limits::default(), Ambient::default());
+        Ok(Arc::new(Self {
+            whole_memory,
+            metrics,
+            store,
+            cache,
+            index,
+            embedding,
+            sandbox,
+            high_success,
+            worker,
+            upkeep,
+        }))
     }
 
     /// Waits until nothing is left to learn from what is stored.
@@ -159,6 +174,7 @@ impl App {
     /// Stops the worker, saves the cache, closes the database. What is left to learn is learned by the next process.
     pub(crate) async fn close(&self) {
         self.upkeep.abort();
+        self.sandbox.shutdown().await;
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await

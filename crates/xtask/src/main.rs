@@ -1,9 +1,10 @@
 //! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`,
-//! `cargo xtask bench-recall`, `cargo xtask eval`.
+//! `cargo xtask bench-recall`, `cargo xtask engine`, `cargo xtask eval`.
 
 mod bench;
 mod bench_model;
 mod bench_recall;
+mod engine;
 mod eval;
 mod generate;
 mod latency;
@@ -19,6 +20,12 @@ enum Task {
     /// Writes docs/tools.md and docs/cli.md from the code
     Generate {
         /// Only say whether they are up to date; fail if not
+        #[arg(long)]
+        check: bool,
+    },
+    /// Builds the module of the JavaScript engine from its C source
+    Engine {
+        /// Only say whether the committed one is that; fail if not
         #[arg(long)]
         check: bool,
     },
@@ -41,6 +48,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Generate { check } => generate::run(check),
+        Task::Engine { check } => engine::run(check),
         Task::Bench { files } => bench::run(&files),
         Task::BenchModel { dir } => bench_model::run(&dir),
         Task::BenchRecall(options) => bench_recall::run(&options),
