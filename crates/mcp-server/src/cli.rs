@@ -329,7 +329,7 @@ async fn stop_on_signal(stop: CancellationToken) {
 async fn query(settings: Arc<InEffect>, question: Question, json: bool) -> anyhow::Result<ExitCode> {
     let form = Form::new(question.limit, None, false);
     let app = App::open(settings).await?;
-    let answer = app.memory.recall(question).await;
+    let answer = app.whole_memory.recall(question).await;
     app.close().await;
     let answer = WireAnswer::fit(&answer.context("failed to answer")?, form);
     let mut out = std::io::stdout().lock();
@@ -455,7 +455,7 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
 
 async fn relearn(settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
-    let episodes = app.memory.relearn().await.context("failed to forget what was learned");
+    let episodes = app.whole_memory.relearn().await.context("failed to forget what was learned");
     if episodes.is_ok() {
         app.learn_all().await;
     }
@@ -470,8 +470,8 @@ async fn relearn(settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
 async fn forget(settings: Arc<InEffect>, what: Forgotten) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
     let (forgotten, named) = match what {
-        Forgotten::Episode { id } => (app.memory.delete_episode(id).await, format!("episode {id}")),
-        Forgotten::Pattern { id } => (app.memory.delete_pattern(id).await, format!("pattern {id}")),
+        Forgotten::Episode { id } => (app.whole_memory.delete_episode(id).await, format!("episode {id}")),
+        Forgotten::Pattern { id } => (app.whole_memory.delete_pattern(id).await, format!("pattern {id}")),
     };
     app.close().await;
     forgotten.with_context(|| format!("failed to forget {named}"))?;

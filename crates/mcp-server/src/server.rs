@@ -105,7 +105,7 @@ pub(crate) struct Server {
 impl Server {
     /// The server of a connection whose requests are this principal's, unless they bring one of their own.
     pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>) -> Self {
-        let memory = app.memory.for_access(&principal.access);
+        let memory = app.whole_memory.for_access(&principal.access);
         Self {
             app,
             principal,
@@ -121,7 +121,7 @@ impl Server {
     /// `Arc<Principal>`; this one, where the connection has one principal. Cheap.
     fn acting(&self, extensions: &Extensions) -> Cow<'_, Self> {
         let Some(principal) = extensions.get::<Arc<Principal>>() else { return Cow::Borrowed(self) };
-        let memory = self.app.memory.for_access(&principal.access);
+        let memory = self.app.whole_memory.for_access(&principal.access);
         Cow::Owned(Self { principal: principal.clone(), memory, ..self.clone() })
     }
 

@@ -31,8 +31,9 @@ use crate::workspace::WorkTree;
 
 /// Everything that runs.
 pub(crate) struct App {
-    /// The use cases, as who runs the program may use them; for anybody else they are got from it.
-    pub(crate) memory: Memory,
+    /// The use cases as who runs the program may use them. What serves a caller goes through
+    /// [`Server::memory`](crate::server::Server::memory), which is got from it.
+    pub(crate) whole_memory: Memory,
     /// What happened since the start.
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: TursoStore,
@@ -170,7 +171,7 @@ impl App {
         });
         let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
-        let memory = Memory::new(ports, handlers);
+        let whole_memory = Memory::new(ports, handlers);
         let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
         let (level_pin, pinned) = watch::channel(settings.tools.level);
         let settings = watch::Sender::new(settings);
@@ -182,7 +183,7 @@ impl App {
         let worker = Mutex::new(Some(worker));
         let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
-            memory,
+            whole_memory,
             metrics,
             store,
             cache,
