@@ -16,6 +16,7 @@ mod learning;
 mod learning_loop;
 mod model;
 mod recall;
+mod sandbox;
 mod server;
 mod stale;
 mod storage;

@@ -17,6 +17,7 @@ use rmcp::transport::Transport;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::{LAST_ANSWERS_WAIT, MESSAGE_BYTES_MAX, OUTBOX_MESSAGES_MAX, REQUESTS_PENDING_MAX};
 
@@ -33,6 +34,8 @@ pub struct Channel<R> {
     /// Whether a request has opened the session; until then the SDK ends over anything but requests.
     begun: bool,
     ended: Option<Instant>,
+    /// Cancelled when the input has ended.
+    end: CancellationToken,
 }
 
 /// Requests that were received and not yet answered.
@@ -96,8 +99,14 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
             pending: Arc::default(),
             begun: false,
             ended: None,
+            end: CancellationToken::new(),
         };
         (channel, tokio::spawn(write(messages, output)))
+    }
+
+    /// Is cancelled when the input has ended.
+    pub fn end(&self) -> CancellationToken {
+        self.end.clone()
     }
 
     /// Reads on until a line is complete. Nothing is lost if this is cancelled: what was read stays in `line`.
@@ -241,6 +250,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Channel<R> {
                 }
                 Input::End => {
                     self.ended = Some(Instant::now());
+                    self.end.cancel();
                     // A last message that only lacks its line end is whole.
                     if let Some(message) = self.interpret() {
                         return Some(message);

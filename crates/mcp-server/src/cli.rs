@@ -19,11 +19,12 @@ use memory_core::retrieve::Filter;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::channel::Channel;
 use crate::config::Settings;
 use crate::import::{ImportReport, import};
-use crate::limits::SHUTDOWN_WAIT;
+use crate::limits::{LAST_CODE_WAIT, SHUTDOWN_WAIT};
 use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
 use crate::server::Server;
@@ -234,6 +235,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     tokio::spawn(stop_on_signal(stop.clone()));
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output);
+    let _leaving = AbortOnDropHandle::new(tokio::spawn(stop_code_after(channel.end(), Arc::clone(&app))));
     let served = Server::new(Arc::clone(&app)).serve_with_ct(channel, stop).await;
     let ended = match served {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),
@@ -245,6 +247,13 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     let _ = tokio::time::timeout(SHUTDOWN_WAIT, written).await;
     app.close().await;
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Stops the programs of agents a while after the input has ended.
+async fn stop_code_after(end: CancellationToken, app: Arc<App>) {
+    end.cancelled().await;
+    tokio::time::sleep(LAST_CODE_WAIT).await;
+    app.sandbox.shutdown().await;
 }
 
 async fn stop_on_signal(stop: CancellationToken) {
