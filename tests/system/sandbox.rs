@@ -347,7 +347,7 @@ fn questions_are_answered_while_sixteen_programs_run() {
     let mut server = home.start();
     let programs: BTreeSet<u64> = (0..16)
         .map(|number| {
-            let arguments = json!({"code": PROGRAMS[number % 4], "timeout_ms": 1_000, "input": input()});
+            let arguments = json!({"code": PROGRAMS[number % 4], "timeout_ms": 400, "input": input()});
             server.post("tools/call", json!({"name": "execute_code", "arguments": arguments}))
         })
         .collect();

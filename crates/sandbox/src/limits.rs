@@ -197,7 +197,7 @@ mod tests {
             let Stopped { reason, message, .. } = stopped(PATIENT, code).await;
             assert!(reason == Reason::Memory && message.contains("8 MiB"), "{code}: {message}");
         }
-        let kept = "let held = []; try { for (;;) held.push([held]) } catch { held = null } 'went on'";
+        let kept = "let held = []; try { for (;;) held.push({}) } catch { held = null } 'went on'";
         assert_eq!(report(PATIENT, kept).await.value.as_deref(), Some("\"went on\""));
         let little = Limits { memory_bytes: 100_000, ..PATIENT };
         assert!(Sandbox::layered(ALONE, little).evaluate("1").await.is_err(), "not even the engine fits in");

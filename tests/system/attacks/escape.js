@@ -25,7 +25,7 @@ await Object.getPrototypeOf(async () => {}).constructor('return typeof require')
 (0, eval)('typeof process + ""')
 //// this of a sloppy function => = true
 (function () { return this })() === globalThis
-//// callers of a function => exception, = null, = undefined
+//// callers of a function => exception, trap, = null
 (function f() { return f.caller })()
 //// callee of arguments => = "function"
 (function () { return typeof arguments.callee })()

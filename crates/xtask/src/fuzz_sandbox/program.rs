@@ -225,10 +225,7 @@ const VALUES: &[&str] = &[
     "new Map([[1,2]])",
     "Promise.reject(1)",
     "Promise.resolve()",
-    "arguments",
     "this",
-    "new.target",
-    "import.meta",
     "'x,y'.split(',')",
     "a",
     "b",
@@ -339,34 +336,44 @@ impl Programs {
         &self.attacks[rng.usize(..self.attacks.len())]
     }
 
-    /// An attack with a few of its tokens taken away, doubled, moved, or replaced by those of another.
+    /// An attack with a few of its words taken away, doubled, exchanged, or replaced by others, and now and then by what does
+    /// not belong there.
     fn mutated(&self, rng: &mut Rng) -> String {
         let (mut tokens, other) = (tokens(self.attack(rng)), tokens(self.attack(rng)));
-        for _ in 0..rng.usize(1..6) {
-            if tokens.is_empty() {
+        for _ in 0..rng.usize(1..4) {
+            let words: Vec<usize> = (0..tokens.len()).filter(|at| is_word(&tokens[*at])).collect();
+            if words.is_empty() {
                 break;
             }
-            let at = rng.usize(..tokens.len());
-            match rng.u8(..8) {
+            let at = words[rng.usize(..words.len())];
+            let number = tokens[at].starts_with(|sign: char| sign.is_ascii_digit());
+            match rng.u8(..16) {
                 0 => drop(tokens.remove(at)),
-                1 => tokens.insert(at, tokens[at].clone()),
-                2 => tokens[at] = pick(rng, VALUES),
-                3 => tokens[at] = pick(rng, NAMES),
-                4 => tokens.insert(at, pick(rng, SPLICES)),
-                5 => tokens[at] = expression(rng, 2),
-                6 if !other.is_empty() => {
+                1 => tokens.insert(at, pick(rng, SPLICES)),
+                2 if !other.is_empty() => {
                     let from = rng.usize(..other.len());
                     let to = (from + rng.usize(1..30)).min(other.len());
                     tokens.splice(at..at, other[from..to].iter().cloned());
                 }
-                _ => {
-                    let to = rng.usize(..tokens.len());
-                    tokens.swap(at, to);
+                3 => tokens.swap(at, words[rng.usize(..words.len())]),
+                4..=6 => {
+                    let words: Vec<&String> = other.iter().filter(|token| is_word(token)).collect();
+                    if !words.is_empty() {
+                        tokens[at] = words[rng.usize(..words.len())].clone();
+                    }
                 }
+                7..=9 => tokens[at] = expression(rng, 2),
+                _ if number => tokens[at] = format!("({})", pick(rng, VALUES)),
+                10..=12 => tokens[at] = pick(rng, ROOTS),
+                _ => tokens[at] = pick(rng, NAMES),
             }
         }
         tokens.concat().chars().take(CHARS_MAX).collect()
     }
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|sign: char| sign.is_alphanumeric() || sign == '_')
 }
 
 fn pick(rng: &mut Rng, from: &[&str]) -> String {
@@ -391,9 +398,10 @@ fn tokens(code: &str) -> Vec<String> {
 fn script(rng: &mut Rng) -> String {
     let mut code = "let a = 1, b = [2], c = {};\n".to_owned();
     for _ in 0..rng.usize(1..8) {
-        code.push_str(&statement(rng, 0));
-        code.push('\n');
+        let name = ["a", "b", "c"][rng.usize(..3)];
+        code.push_str(&format!("try {{ {} }} catch (e) {{ {name} = e }}\n", statement(rng, 0)));
     }
+    code.push_str("[a, b, c]");
     code
 }
 
