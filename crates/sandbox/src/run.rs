@@ -293,10 +293,11 @@ pub(crate) async fn perform(
 
 fn of_memory(stopped: Stopped, run: &Run) -> Stopped {
     let out_of_memory = match stopped.reason {
-        // With no room left for an error, null is thrown, or nothing is said at all.
+        // With no room left for an error, null is thrown, or what is no value at all, or nothing is said.
         Reason::Exception | Reason::Syntax => {
             let Thrown { name, message, .. } = &run.error;
-            message.contains("out of memory") || (name.is_empty() && matches!(message.as_str(), "null" | ""))
+            message.contains("out of memory")
+                || (name.is_empty() && matches!(message.as_str(), "null" | "[uninitialized]" | ""))
         }
         Reason::Trap => true,
         _ => false,

@@ -96,7 +96,7 @@ async fn fuzz(options: &Options, programs: &Programs) -> anyhow::Result<()> {
     writeln!(out, "{runs} programs, seed {}, {AT_ONCE} at once: {seconds:.1} s", options.seed)?;
     outcomes.write(&mut out)?;
     writeln!(out, "calls of the host: {}", asked.load(Ordering::Relaxed))?;
-    if let Some((Some(resident), Some(open))) = before.map(|(resident, open)| (resident, open))
+    if let Some((Some(resident), Some(open))) = before
         && let (Some(resident_now), Some(open_now)) = (resident_bytes(), open_files())
     {
         let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
