@@ -23,6 +23,7 @@ mod progress;
 mod prompts;
 mod recall;
 mod resources;
+mod sandbox;
 mod server;
 mod stale;
 mod storage;

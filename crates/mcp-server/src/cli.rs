@@ -19,6 +19,7 @@ use memory_core::retrieve::Filter;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::auth::{KEY_VARIABLE, Keyring};
 use crate::channel::Channel;
@@ -27,7 +28,7 @@ use crate::config::reload::{Following, InEffect, SetFilter};
 use crate::config::{self, Loaded, Mistakes, Sources, setting_reference};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
-use crate::limits::SHUTDOWN_WAIT;
+use crate::limits::{LAST_CODE_WAIT, SHUTDOWN_WAIT};
 use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
 use crate::server::Server;
@@ -288,6 +289,8 @@ async fn serve(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyho
     );
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output, app.closing.clone());
+    let _leaving =
+        AbortOnDropHandle::new(tokio::spawn(stop_code_after(app.closing.clone(), Arc::clone(&app))));
     let served = Server::new(Arc::clone(&app), principal).serve_with_ct(channel, stop).await;
     let ended = match served {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),
@@ -300,6 +303,13 @@ async fn serve(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyho
     drop(following);
     app.close().await;
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Stops the programs of agents a while after the input has ended.
+async fn stop_code_after(end: CancellationToken, app: Arc<App>) {
+    end.cancelled().await;
+    tokio::time::sleep(LAST_CODE_WAIT).await;
+    app.sandbox.shutdown().await;
 }
 
 async fn stop_on_signal(stop: CancellationToken) {

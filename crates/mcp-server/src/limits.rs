@@ -11,6 +11,8 @@ pub(crate) const REQUESTS_PENDING_MAX: usize = 128;
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 64;
 /// How long requests already received may take after the input has ended.
 pub(crate) const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(30);
+/// How long programs of an agent may go on after the input has ended; nobody may be there any more.
+pub(crate) const LAST_CODE_WAIT: Duration = Duration::from_secs(2);
 /// How long background work may take to come to a good end when the server stops.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
 
