@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod corpora;
 mod durability;
+mod extractors;
 mod handshake;
 mod import;
 mod learning;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channel::Channel;
 use crate::config::Settings;
+use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
 use crate::limits::SHUTDOWN_WAIT;
 use crate::model::{self, ModelCommand};
@@ -122,6 +123,11 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Extractors of your own: JavaScript files that look for patterns in finished episodes
+    Extractor {
+        #[command(subcommand)]
+        command: ExtractorCommand,
+    },
     /// Forget all that was learned and learn it anew from the episodes
     Relearn,
     /// Delete for good
@@ -217,6 +223,7 @@ impl Cli {
                 import_file(&settings, file).await
             }
             Some(Command::Model { command }) => model::run(command, &settings),
+            Some(Command::Extractor { command }) => extractor::run(command, &settings).await,
             Some(Command::Relearn) => relearn(&settings).await,
             Some(Command::Forget { what }) => forget(&settings, what).await,
             Some(Command::Health { detailed, json }) => health(&settings, detailed, json).await,

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
+use crate::plugins::Extractors;
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
 
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
     pub(crate) sandbox: Sandbox,
+    /// Those that the user added.
+    pub(crate) extractors: Arc<Extractors>,
     /// Expected success rate from which on a pattern is called one of high success.
     pub(crate) high_success: f64,
     worker: Mutex<Option<WorkerHandle>>,
@@ -77,11 +80,13 @@ impl App {
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
         let metrics = Arc::new(Metrics::default());
+        let extractors = Arc::new(Extractors::new(settings.extractors()));
         let worker = Worker {
             jobs: shared.clone(),
             episodes: shared.clone(),
             patterns: shared.clone(),
             registry: Arc::new(Registry::default()),
+            plugins: extractors.clone(),
             source: source.clone(),
             handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
         }
@@ -126,6 +131,7 @@ impl App {
             index,
             embedding,
             sandbox,
+            extractors,
             high_success,
             worker,
             upkeep,
@@ -153,6 +159,7 @@ impl App {
         {
             tracing::warn!(%error, "failed to stop the background worker in good order");
         }
+        self.extractors.shutdown().await;
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0003_basis.sql"),
     include_str!("../../../migrations/0004_citation.sql"),
     include_str!("../../../migrations/0005_learning.sql"),
+    include_str!("../../../migrations/0006_extractor.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.
