@@ -350,7 +350,8 @@ fn an_extractor_is_tried_on_an_episode_before_it_is_added() {
     let added = home.run(&["extractor", "add", EXAMPLE_FILE]);
     assert_eq!(added.code, Some(0), "{added:?}");
     assert_eq!(custom(&mut server), [TESTED]);
-    let bad = home.beside("tried.js");
+    let bad = home.beside("bad.js");
+    fs::write(&bad, "export const = 1").unwrap();
     let added = home.run(&["extractor", "add", bad.to_str().unwrap()]);
     assert_eq!(added.code, Some(1));
     assert!(added.stderr.contains("was not added") && added.stderr.contains("line 1"), "{added:?}");
@@ -362,8 +363,10 @@ fn two_servers_learn_with_the_same_extractors() {
     let (mut left, mut right) = (home.start(), home.start());
     for round in ["first", "second", "third"] {
         home.put("mine.js", &extractor("mine", &format!("return [{{ text: '{round}' }}]")));
-        for (number, server) in [&mut left, &mut right, &mut left, &mut right].into_iter().enumerate() {
-            finish(server, &format!("{round} task {number}"), tested(), "success");
+        for number in 0..2 {
+            for (side, server) in [("left", &mut left), ("right", &mut right)] {
+                finish(server, &format!("{round} task {number} of the {side}"), tested(), "success");
+            }
         }
         let expected = [format!("mine: {round}")];
         wait_until("both know the new one alone", || {

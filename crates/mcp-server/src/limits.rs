@@ -69,7 +69,7 @@ pub(crate) const EXTRACTOR_NAME_BYTES_MAX: usize = 64;
 pub(crate) const EXTRACTOR_DESCRIPTION_CHARS_MAX: usize = 400;
 /// Instructions that an extractor may take for one episode, about a quarter of a second. It is this that stops one and not a
 /// clock, so that the same episode teaches the same on every machine and however busy it is.
-pub(crate) const EXTRACTOR_FUEL: u64 = 250_000_000;
+pub(crate) const EXTRACTOR_FUEL: u64 = 1_000_000_000;
 /// Time that an extractor may take for one episode where the machine is so slow that its instructions do not stop it.
 pub(crate) const EXTRACTOR_WAIT: Duration = Duration::from_secs(5);
 /// Largest memory of an extractor, in bytes.
