@@ -187,6 +187,7 @@ fn a_running_server_follows_what_becomes_of_the_files() {
     assert_eq!(health(&mut server)["detail"], "0 of 1 in use");
     assert!(home.run(&["extractor", "list"]).stdout.contains("mine: disabled"));
     let ran = home.run(&["extractor", "enable", "mine"]);
+    server.learned();
     assert_eq!((ran.code, custom(&mut server)), (Some(0), vec!["mine: second".to_owned()]), "{ran:?}");
 
     fs::remove_file(home.data().join("extractors/mine.js")).unwrap();
@@ -254,6 +255,7 @@ fn an_extractor_that_fails_again_and_again_is_quarantined_and_nothing_else_suffe
     assert!(listed.contains("sound: in use\n  For a test."), "{listed}");
     fs::write(home.data().join("extractors/touchy.disabled"), "").unwrap();
     assert_eq!(home.run(&["extractor", "enable", "endless"]).code, Some(0));
+    server.learned();
     assert_eq!(custom(&mut server), ["nothing: something", "sound: 0 true"]);
     assert!(home.run(&["extractor", "list"]).stdout.contains("endless: quarantined"), "it is as it was");
 }
@@ -349,12 +351,65 @@ fn an_extractor_is_tried_on_an_episode_before_it_is_added() {
 
     let added = home.run(&["extractor", "add", EXAMPLE_FILE]);
     assert_eq!(added.code, Some(0), "{added:?}");
+    server.learned();
     assert_eq!(custom(&mut server), [TESTED]);
     let bad = home.beside("bad.js");
     fs::write(&bad, "export const = 1").unwrap();
     let added = home.run(&["extractor", "add", bad.to_str().unwrap()]);
     assert_eq!(added.code, Some(1));
     assert!(added.stderr.contains("was not added") && added.stderr.contains("line 1"), "{added:?}");
+}
+
+/// What version 1 of the interface promises. Whoever changes what `get_episode` tells must not change this.
+#[test]
+fn an_extractor_gets_what_the_documentation_says() {
+    const EPISODE: [&str; 19] = [
+        "episode_id",
+        "external_id",
+        "task",
+        "domain",
+        "project",
+        "task_type",
+        "tags",
+        "context",
+        "state",
+        "started_at",
+        "completed_at",
+        "outcome",
+        "basis",
+        "summary",
+        "artifacts",
+        "reward",
+        "reflection",
+        "step_count",
+        "steps",
+    ];
+    const STEP: [&str; 10] =
+        ["step", "at", "external_id", "tool", "action", "args", "observation", "ok", "error", "duration_ms"];
+    let home = Home::new();
+    let file = home.beside("episode.json");
+    let steps = json!([{"tool": "a", "args": {"b": 1}}, {"tool": "c", "error": "no"}]);
+    fs::write(&file, json!({"task": "t", "steps": steps, "outcome": "failure"}).to_string()).unwrap();
+    let keys = |of: &str| {
+        let body = format!(
+            "return [{{ text: Object.keys({of}).length + ' keys' }},
+                     {{ text: 'input is ' + (input.task === episode.task) }},
+                     {{ text: JSON.stringify([episode.steps[0].args, episode.steps[1].ok, episode.outcome]) }},
+                     ...Object.keys({of}).map((key) => ({{ text: 'has ' + key }}))]"
+        );
+        let ran = home.try_on(&extractor("keys", &body), file.to_str().unwrap());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.stdout.contains(r#"["{\"b\":1}",false,"failure"]"#), "{ran:?}");
+        ran.stdout
+    };
+    let documented = include_str!("../../docs/EXTRACTORS.md");
+    for (of, names) in [("episode", &EPISODE[..]), ("episode.steps[0]", &STEP)] {
+        let told = keys(of);
+        for name in names {
+            assert!(told.contains(&format!("has {name}\n")), "{name}: {told}");
+            assert!(documented.contains(name), "{name} is documented");
+        }
+    }
 }
 
 #[test]

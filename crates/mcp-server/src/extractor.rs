@@ -125,7 +125,7 @@ async fn learn(settings: &Settings, done: &str) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
     app.learn_all().await;
     app.close().await;
-    writeln!(std::io::stdout().lock(), "{done}; what is stored was learned anew")?;
+    writeln!(std::io::stdout().lock(), "{done}; everything is learned anew with what is in use now")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -128,7 +128,7 @@ mod tests {
         version_1(&path);
         let store = TursoStore::open(&path).await.unwrap();
         assert_eq!(store.check().await, Ok(vec![]));
-        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 5);
+        assert_eq!(StoreHealth::counts(&store).await.unwrap().schema_version, 6);
         assert_eq!(store.standing().await, Ok(Standing { seq: 4, space: None }));
         assert_eq!(store.changes_after(0, 10).await.unwrap().unwrap().len(), 4);
         assert_eq!(store.spaces().await, Ok(vec![]));
