@@ -213,6 +213,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no stated reason")
 }
 
+/// Why a job is given back that was studied with other plugins than those in use.
+const OUTDATED: &str = "studied with extractors that are not in use any more";
+
 /// The task of a worker.
 struct Task {
     worker: Worker,
@@ -362,6 +365,16 @@ impl Task {
                 None
             };
         }
+        // One of the plugins may have been found unfit meanwhile. What it saw is not recorded, so that the queue is never
+        // empty while something is left to be learned anew.
+        if !plugins.version().is_empty()
+            && self.plugins().await.is_ok_and(|now| now.version() != plugins.version())
+        {
+            for one in studied {
+                self.give_back(one.job, OUTDATED).await;
+            }
+            return;
+        }
         if studied.len() > 1 && self.record(&studied).await.is_ok() {
             return;
         }
@@ -373,7 +386,7 @@ impl Task {
                 // Another process noticed first that the plugins changed; they are looked at again before anything else.
                 Err(StoreError::Conflict) => {
                     self.learned_with = None;
-                    self.give_back(job, "studied with extractors that are not in use any more").await;
+                    self.give_back(job, OUTDATED).await;
                 }
                 Err(error) => self.fail(job, error.to_string()).await,
             }
