@@ -137,48 +137,54 @@ async fn test(settings: &Settings, file: &Path, on: &str) -> anyhow::Result<Exit
     let tried = attempt(&sandbox, &code, &episode).await;
     sandbox.shutdown().await;
     let mut out = std::io::stdout().lock();
-    match tried? {
-        Tried::Undescribed(problem) => writeln!(out, "{shown}: {problem}")?,
-        Tried::Called { description, report, seen } => {
-            let Description { name, description, .. } = description;
-            writeln!(out, "{name}: {description}")?;
-            if let Some(stem) = file.file_stem().filter(|stem| *stem != name.as_str()) {
-                let stem = stem.to_string_lossy();
-                writeln!(out, "the file must be called {name}.js, not {stem}.js, where it is used")?;
-            }
-            writeln!(out, "on: {}", episode.head.brief.task)?;
-            write_report(&mut out, &report)?;
-            match seen {
-                Err(problem) => writeln!(out, "{shown}: {problem}")?,
-                Ok(seen) => {
-                    write_findings(&mut out, &seen, &episode)?;
-                    return Ok(ExitCode::SUCCESS);
-                }
-            }
-        }
-    }
+    let problem = match tried? {
+        Ok(tried) => match write_tried(&mut out, &tried, file, &episode)? {
+            Ok(()) => return Ok(ExitCode::SUCCESS),
+            Err(problem) => problem,
+        },
+        Err(problem) => problem,
+    };
+    writeln!(out, "{shown}: {problem}")?;
     Ok(ExitCode::FAILURE)
 }
 
 /// What came of trying an extractor.
-enum Tried {
-    /// It does not say what it is.
-    Undescribed(String),
-    Called {
-        description: Description,
-        report: Report,
-        seen: Result<Vec<Sighting>, String>,
-    },
+struct Tried {
+    description: Description,
+    report: Report,
+    seen: Result<Vec<Sighting>, String>,
 }
 
-async fn attempt(sandbox: &Sandbox, code: &str, episode: &Episode) -> anyhow::Result<Tried> {
+/// Tries an extractor; the inner error says what is wrong with what it says of itself.
+async fn attempt(sandbox: &Sandbox, code: &str, episode: &Episode) -> anyhow::Result<Result<Tried, String>> {
     let description = match describe(sandbox, code).await {
         Ok(description) => description,
-        Err(failure) => return Ok(Tried::Undescribed(failure.to_string())),
+        Err(failure) => return Ok(Err(failure.to_string())),
     };
     let input = input(episode.clone())?;
     let (report, seen) = call(sandbox, &description.name, code, input).await?;
-    Ok(Tried::Called { description, report, seen })
+    Ok(Ok(Tried { description, report, seen }))
+}
+
+/// Writes what came of it; the inner error says what is wrong with what the extractor returned.
+fn write_tried(
+    out: &mut impl Write,
+    tried: &Tried,
+    file: &Path,
+    episode: &Episode,
+) -> std::io::Result<Result<(), String>> {
+    let Description { name, description, .. } = &tried.description;
+    writeln!(out, "{name}: {description}")?;
+    if let Some(stem) = file.file_stem().filter(|stem| *stem != name.as_str()) {
+        let stem = stem.to_string_lossy();
+        writeln!(out, "the file must be called {name}.js, not {stem}.js, where it is used")?;
+    }
+    writeln!(out, "on: {}", episode.head.brief.task)?;
+    write_report(out, &tried.report)?;
+    match &tried.seen {
+        Ok(seen) => write_findings(out, seen, episode).map(Ok),
+        Err(problem) => Ok(Err(problem.clone())),
+    }
 }
 
 fn write_report(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

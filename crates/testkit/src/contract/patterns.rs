@@ -570,7 +570,7 @@ pub async fn with_other_plugins_everything_is_learned_anew(stores: Stores) {
     assert_eq!(stores.patterns.learn_with("mine".into()).await, Ok(1));
     assert_eq!(stores.patterns.learn_with("mine".into()).await, Ok(0), "only once");
     let job = claim_one(&stores, &source).await;
-    let (late, right) = (studied(job.clone(), "").await, studied(job, "mine").await);
+    let (late, right) = (studied(job, "").await, studied(job, "mine").await);
     let refused = stores.patterns.record(vec![right.clone(), late]).await;
     assert_eq!(refused, Err(StoreError::Conflict));
     assert_eq!(list(&stores, None, None).await, [], "neither was recorded");
