@@ -608,5 +608,8 @@ async fn what_was_seen_with_plugins_that_another_process_replaced_is_not_recorde
     assert_eq!(scene.seen().await, [("b: that".to_owned(), 2)]);
     let metrics = worker.metrics();
     assert_eq!((metrics.failed, metrics.handed_back), (0, 2), "nobody failed");
+    assert_eq!(scene.stores.patterns.learn_with("c".into()).await, Ok(2), "says one that looked too early");
+    worker.drain().await.unwrap();
+    assert_eq!(scene.seen().await, [("b: that".to_owned(), 2)], "what is there now is what counts");
     assert_eq!(scene.counts().await, JobCounts::default());
 }
