@@ -13,6 +13,7 @@ mod configuration;
 mod corpora;
 mod disclosure;
 mod durability;
+mod extractors;
 mod handshake;
 mod import;
 mod leak;

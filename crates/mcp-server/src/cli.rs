@@ -26,6 +26,7 @@ use crate::channel::Channel;
 use crate::config::command::ConfigCommand;
 use crate::config::reload::{Following, InEffect, SetFilter};
 use crate::config::{self, Loaded, Mistakes, Sources, setting_reference};
+use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
 use crate::limits::{LAST_CODE_WAIT, SHUTDOWN_WAIT};
@@ -109,6 +110,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Extractors of your own: JavaScript files that look for patterns in finished episodes
+    Extractor {
+        #[command(subcommand)]
+        command: ExtractorCommand,
     },
     /// Forget all that was learned and learn it anew from the episodes
     Relearn,
@@ -256,6 +262,7 @@ async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<E
         }
         Command::Import { format: ImportFormat::Jsonl { file } } => import_file(settings, file).await,
         Command::Model { command } => model::run(command, &settings),
+        Command::Extractor { command } => extractor::run(command, settings).await,
         Command::Relearn => relearn(settings).await,
         Command::Forget { what } => forget(settings, what).await,
         Command::Health { detailed, json } => health(settings, detailed, json).await,

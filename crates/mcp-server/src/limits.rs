@@ -112,3 +112,28 @@ pub(crate) const SUMMARY_TOKENS: usize = 1_500;
 pub(crate) const COMPLETIONS_MAX: usize = 50;
 /// How often a client that asked for it hears that a request is still being worked on.
 pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// Extractors of the user that are looked at, in the order of their names.
+pub(crate) const EXTRACTORS_MAX: usize = 16;
+/// Longest name of an extractor, in bytes.
+pub(crate) const EXTRACTOR_NAME_BYTES_MAX: usize = 64;
+/// Longest description of an extractor, in characters.
+pub(crate) const EXTRACTOR_DESCRIPTION_CHARS_MAX: usize = 400;
+/// Instructions that an extractor may take for one episode, about a quarter of a second. It is this that stops one and not a
+/// clock, so that the same episode teaches the same on every machine and however busy it is.
+pub(crate) const EXTRACTOR_FUEL: u64 = 1_000_000_000;
+/// Time that an extractor may take for one episode where the machine is so slow that its instructions do not stop it.
+pub(crate) const EXTRACTOR_WAIT: Duration = Duration::from_secs(5);
+/// Largest memory of an extractor, in bytes.
+pub(crate) const EXTRACTOR_MEMORY_BYTES: usize = 48 * 1024 * 1024;
+/// Longest source of an extractor, in bytes.
+pub(crate) const EXTRACTOR_BYTES_MAX: usize = 256 * 1024;
+/// Longest episode that is shown to extractors, in bytes of its JSON.
+pub(crate) const EXTRACTOR_INPUT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Faults in a row for which an extractor is quarantined.
+pub(crate) const EXTRACTOR_FAULTS_MAX: u32 = 3;
+/// Episodes without a fault that make up for one with a fault.
+pub(crate) const EXTRACTOR_EPISODES_A_FAULT: u32 = 4;
+/// Largest file that tells why an extractor is quarantined, in bytes.
+pub(crate) const EXTRACTOR_MARK_BYTES_MAX: u64 = 64 * 1024;
+/// Largest file with an episode that an extractor is tried on, in bytes.
+pub(crate) const EXTRACTOR_EPISODE_BYTES_MAX: u64 = 16 * 1024 * 1024;

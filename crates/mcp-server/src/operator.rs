@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::alert::Alert;
 use crate::config::reload::WireConfiguration;
+use crate::plugins;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
 
@@ -33,7 +34,7 @@ pub(crate) enum Status {
 /// One part of the system.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
-    /// database, queue, cache, search_index, model or sandbox.
+    /// database, queue, cache, search_index, model, sandbox or, if there are any, extractors.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
     /// In words.
@@ -69,6 +70,9 @@ pub(crate) struct HealthMetrics {
     cache: Option<WireCache>,
     /// Since the process started.
     sandbox: Option<WireSandbox>,
+    /// Those that the user added, since the process started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extractors: Vec<WireExtractor>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
     process: Option<MetricsReport>,
 }
@@ -132,6 +136,24 @@ struct WireSandbox {
     closed: u64,
 }
 
+#[derive(Debug, JsonSchema, Serialize)]
+struct WireExtractor {
+    name: String,
+    /// in_use, disabled, quarantined or unusable.
+    state: &'static str,
+    /// Episodes that it was shown.
+    runs: u64,
+    /// How many of these it failed on.
+    faults: u64,
+}
+
+impl From<plugins::Status> for WireExtractor {
+    fn from(status: plugins::Status) -> Self {
+        let plugins::Status { name, state, runs, faults, .. } = status;
+        Self { name, state: state.name(), runs, faults }
+    }
+}
+
 impl App {
     /// Looks at every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
     /// latencies of each tool and the settings that may change.
@@ -141,7 +163,8 @@ impl App {
         let damage = if detailed { Some(self.store.check().await) } else { None };
         let cache = self.cache.status();
         let (index, embedding) = (self.index.status(), self.embedding.status());
-        let components = vec![
+        let extractors = self.extractors.status().await;
+        let mut components = vec![
             database(&counts, damage.as_ref()),
             queue(&jobs),
             Component { name: "cache", status: Status::Ok, detail: cache.backing.to_string() },
@@ -149,6 +172,7 @@ impl App {
             model(&embedding),
             self.sandbox_component(detailed).await,
         ];
+        components.extend(extractors_component(&extractors));
         let mut process = self.metrics.report();
         if !detailed {
             process.tools.clear();
@@ -183,6 +207,7 @@ impl App {
                     failures: cache.counts.failures,
                 }),
                 sandbox: Some(WireSandbox::from(self.sandbox.status())),
+                extractors: extractors.into_iter().map(WireExtractor::from).collect(),
                 process: Some(process),
             },
         }
@@ -260,6 +285,7 @@ impl App {
                 search: None,
                 cache: None,
                 sandbox: None,
+                extractors: Vec::new(),
                 process: None,
             },
         }
@@ -336,6 +362,20 @@ fn search_index(index: &IndexStatus) -> Component {
         _ => (Status::Ok, format!("{documents} documents")),
     };
     Component { name: "search_index", status, detail }
+}
+
+/// How it stands with the extractors of the user, if there are any.
+fn extractors_component(extractors: &[plugins::Status]) -> Option<Component> {
+    let in_use = extractors.iter().filter(|one| one.state == plugins::State::InUse).count();
+    let mut detail = format!("{in_use} of {} in use", extractors.len());
+    let mut status = Status::Ok;
+    for plugins::Status { name, state, .. } in extractors {
+        if let plugins::State::Quarantined(why) | plugins::State::Unusable(why) = state {
+            status = Status::Degraded;
+            detail += &format!("; {name} is {}: {why}", state.name());
+        }
+    }
+    (!extractors.is_empty()).then_some(Component { name: "extractors", status, detail })
 }
 
 fn model(status: &embeddings::Status) -> Component {

@@ -26,6 +26,7 @@ use crate::alert::Alerts;
 use crate::config::reload::InEffect;
 use crate::disclosure::{Disclosure, Level};
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
+use crate::plugins::Extractors;
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
 
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
     /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
     pub(crate) closing: CancellationToken,
+    /// Those that the user added.
+    pub(crate) extractors: Arc<Extractors>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
     counting: JoinHandle<()>,
@@ -141,11 +144,13 @@ impl App {
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
         let metrics = Arc::new(Metrics::default());
+        let extractors = Arc::new(Extractors::new(settings.extractors()));
         let worker = Worker {
             jobs: shared.clone(),
             episodes: shared.clone(),
             patterns: shared.clone(),
             registry: Arc::new(Registry::default()),
+            plugins: extractors.clone(),
             source: source.clone(),
             handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
         }
@@ -196,6 +201,7 @@ impl App {
             level_pin,
             stop,
             closing,
+            extractors,
             worker,
             upkeep,
             counting,
@@ -230,6 +236,7 @@ impl App {
         {
             tracing::warn!(%error, "failed to stop the background worker in good order");
         }
+        self.extractors.shutdown().await;
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }

@@ -111,8 +111,7 @@ impl Sandbox {
         Self::with(Layers::ALL, limits, ambient, QUICKJS)
     }
 
-    /// One with some of its layers switched off, for tests.
-    #[doc(hidden)]
+    /// One with some of its layers switched off, for tests and for those who watch over their programs themselves.
     pub fn layered(layers: Layers, limits: Limits) -> Self {
         Self::with(layers, limits, Ambient::default(), QUICKJS)
     }
