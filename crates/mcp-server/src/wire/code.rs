@@ -32,6 +32,12 @@ fn any_json(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"anyOf": [single("object"), list, single("string"), single("number"), single("boolean")]})
 }
 
+/// Any JSON, or none; by name, because some clients call a schema that says nothing a mistake.
+fn any_value(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let types = ["object", "array", "string", "number", "boolean", "null"];
+    schemars::json_schema!({ "type": types })
+}
+
 impl ExecuteCodeArgs {
     pub(crate) fn parse(self) -> Program {
         Program {
@@ -48,6 +54,7 @@ impl ExecuteCodeArgs {
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct ExecuteCodeResult {
     /// The value as JSON would show it; null if there is none.
+    #[schemars(schema_with = "any_value")]
     value: Value,
     /// What console.log wrote.
     stdout: String,
