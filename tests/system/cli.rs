@@ -98,17 +98,10 @@ fn health_says_what_is_stored_and_fails_where_it_should() {
     }
     assert_eq!(home.health()["metrics"]["store"]["notes"], 1);
     assert_eq!(server.finish().1, Some(0));
-<<<<<<< HEAD
-    // The last page is overwritten, of which nothing is needed to open the memory.
-    let mut bytes = std::fs::read(home.database()).unwrap();
-    let last = bytes.len() - 4_096;
-    bytes[last..].fill(0xAA);
-=======
     // A page that nothing reads before everything is looked through is overwritten: a leaf (10) of an index of notes.
     let mut bytes = std::fs::read(home.database()).unwrap();
     let is_of_notes = |page: &&mut [u8]| page[0] == 10 && page.windows(6).any(|text| text == b"A note");
     bytes.chunks_exact_mut(4_096).find(is_of_notes).unwrap().fill(0xAA);
->>>>>>> access
     std::fs::write(home.database(), bytes).unwrap();
     let ran = home.run(&["health", "--detailed"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

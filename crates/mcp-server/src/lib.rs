@@ -3,6 +3,7 @@
 //! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
 //! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
 
+mod admission;
 mod alert;
 mod auth;
 pub mod channel;
@@ -13,6 +14,7 @@ mod connect;
 mod demo;
 mod disclosure;
 mod fault;
+mod http;
 mod import;
 mod key;
 pub mod limits;
@@ -21,6 +23,7 @@ mod operator;
 mod progress;
 mod prompts;
 mod resources;
+mod serve;
 mod server;
 mod telemetry;
 mod tools;

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     episodes_completed: AtomicU64,
     steps_added: AtomicU64,
     patterns_extracted: AtomicU64,
+    busy: AtomicU64,
 }
 
 struct ToolCalls {
@@ -69,6 +70,8 @@ pub(crate) struct MetricsReport {
     pub(crate) steps_added: u64,
     /// Observations of patterns; one pattern may be observed in many episodes.
     pub(crate) patterns_extracted: u64,
+    /// Requests that were answered with busy.
+    pub(crate) busy: u64,
     /// Only with `detailed`: the calls of each tool.
     pub(crate) tools: BTreeMap<String, ToolLatency>,
 }
@@ -86,6 +89,11 @@ impl Metrics {
             calls.errors += u64::from(failed);
             calls.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LATENCY_MICROS_MAX));
         }
+    }
+
+    /// Notes that a request was told to come again.
+    pub(crate) fn refused(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.
@@ -107,6 +115,7 @@ impl Metrics {
             episodes_completed: self.episodes_completed.load(Ordering::Relaxed),
             steps_added: self.steps_added.load(Ordering::Relaxed),
             patterns_extracted: self.patterns_extracted.load(Ordering::Relaxed),
+            busy: self.busy.load(Ordering::Relaxed),
             tools: tools.iter().map(|(name, calls)| (name.clone(), latency(calls))).collect(),
         }
     }

@@ -17,7 +17,7 @@ use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub(crate) disclosure: Arc<Disclosure>,
     /// The level that the settings name, if they name one.
     pub(crate) level_pin: watch::Sender<Option<Level>>,
+    /// Places for requests that are worked on at the same time.
+    pub(crate) turns: Arc<Semaphore>,
     /// Cancelled when the server is to stop.
     pub(crate) stop: CancellationToken,
     /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
@@ -172,6 +174,7 @@ impl App {
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let memory = Memory::new(ports, handlers);
         let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
+        let turns = Arc::new(Semaphore::new(settings.limits.requests_at_once as usize));
         let (level_pin, pinned) = watch::channel(settings.tools.level);
         let settings = watch::Sender::new(settings);
         let disclosure = Arc::new(Disclosure::open(Arc::new(store.clone()), pinned).await);
@@ -193,6 +196,7 @@ impl App {
             alerts,
             disclosure,
             level_pin,
+            turns,
             stop,
             closing,
             worker,
