@@ -48,7 +48,7 @@ fn refused(home: &Home, config: Option<&PathBuf>, key: Option<&str>) -> String {
     config.map(|config| command.env("MEMORY_MCP_CONFIG", config));
     key.map(|key| command.env("MEMORY_MCP_API_KEY", key));
     let Ran { code, stdout, stderr } = run(&mut command, b"");
-    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(matches!(code, Some(1 | 2)) && stdout.is_empty(), "{code:?} {stdout} {stderr}");
     stderr
 }
 
@@ -77,11 +77,11 @@ fn a_configuration_of_keys_is_checked_as_a_whole() {
     let bad = "[[auth.keys]]\nname = \"a\"\nhash = \"secret\"\ndomains = []\naccess = \"read\"\n";
     std::fs::write(&config, bad).unwrap();
     let told = refused(&home, Some(&config), None);
-    assert!(told.contains("the `hash` of \"a\"") && told.contains("the `domains` of \"a\""), "{told}");
+    assert!(told.contains(":3:8: auth.keys: hash is wrong") && told.contains("domains is wrong"), "{told}");
     assert!(!told.contains("secret"), "it may be a key in the wrong place: {told}");
     std::fs::write(&config, "[[auth.keys]]\nname = \"a\"\nacces = \"read\"\n").unwrap();
     let told = refused(&home, Some(&config), None);
-    assert!(told.contains("unknown field `acces`") && told.contains("line 3"), "{told}");
+    assert!(told.contains(":3:1: auth.keys: unknown field \"acces\""), "{told}");
     assert!(refused(&home, Some(&home.beside("nowhere")), None).contains("nowhere"));
 }
 

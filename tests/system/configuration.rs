@@ -147,7 +147,7 @@ fn a_key_is_never_quoted() {
         let path = configured.path.to_str().unwrap();
         let ran = configured.home.run(&["--config", path, "config", "show", "--json"]);
         assert!(!format!("{ran:?}").contains("sesame"), "{ran:?}");
-        assert_eq!(ran.code == Some(0), text.contains("access"), "{ran:?}");
+        assert_ne!(ran.code, Some(0), "{ran:?}");
     }
 }
 
@@ -453,6 +453,10 @@ fn a_thousand_reloads_under_load_drop_no_call_and_tear_no_value() {
         post(&mut server, "health_check", json!({"detailed": true}));
         while !open.is_empty() {
             let answer = server.receive().expect("an answer");
+            // A client whose level has risen is told so, once or twice.
+            if answer["method"] == "notifications/tools/list_changed" {
+                continue;
+            }
             assert!(open.remove(&answer["id"].as_u64().unwrap()), "twice or unasked: {answer}");
             answered += 1;
             if answer["result"]["isError"] == true {

@@ -6,11 +6,11 @@ use crate::server::{Home, Server, texts};
 
 const BEGINNER: [&str; 2] = ["query_memory", "create_episode"];
 const INTERMEDIATE: usize = 9;
-const ALL: usize = 15;
+const ALL: usize = 16;
 /// Bytes of the answer to `tools/list`.
 const BEGINNER_BYTES_MAX: usize = 3_500;
-/// The same with all tools; there is room for a few more until 18,000.
-const ALL_BYTES_MAX: usize = 16_500;
+/// The same with all tools.
+const ALL_BYTES_MAX: usize = 18_000;
 const INSTRUCTIONS_CHARS_MAX: usize = 1_500;
 
 fn list(server: &mut Server) -> Value {
@@ -153,7 +153,8 @@ fn fits(schema: &Value, value: &Value) -> bool {
     if let Some(branches) = schema["anyOf"].as_array() {
         return branches.iter().any(|branch| fits(branch, value));
     }
-    let of_type = is_a(&schema["type"]);
+    // What a program comes to may be anything.
+    let of_type = schema.get("type").is_none_or(is_a);
     let items = schema.get("items");
     of_type && value.as_array().into_iter().flatten().all(|item| items.is_none_or(|items| fits(items, item)))
 }
@@ -205,6 +206,8 @@ fn every_result_is_of_the_form_that_its_tool_announces() {
     call("remember", json!({"text": "Sheds are green.", "external_id": "colour"}));
     call("record_feedback", json!({"ids": [open], "verdict": "helped"}));
     call("health_check", json!({"detailed": true}));
+    call("execute_code", json!({"code": "memory.query('shed').hits.length"}));
+    call("execute_code", json!({"code": "let"}));
     let mut pattern = Value::Null;
     crate::server::wait_until("something is learned", || {
         let list = call("list_patterns", json!({"limit": 1}));

@@ -142,7 +142,14 @@ fn a_summary_stays_small_however_much_there_is() {
         let text = format!("Fact {number} {}", "that goes on and on ".repeat(60));
         server.call("remember", json!({"text": text, "project": "big"}));
     }
+    // Begun and never ended: nothing is learned from them.
+    for number in 0..110 {
+        server.call("create_episode", json!({"task": format!("Begun {number}"), "project": "big"}));
+    }
+    server.learned();
     let summary = read(&mut server, "memory://project/big/summary");
+    assert!(!summary["recoveries"].as_array().unwrap().is_empty(), "{summary}");
+    assert_eq!(summary["episodes"]["open"], 110);
     // About four bytes a token.
     assert!(summary.to_string().len() < 7_000, "{} bytes", summary.to_string().len());
     assert_eq!(summary["episodes"]["success"], 30);

@@ -207,7 +207,8 @@ impl Server {
             }
             Place::Episodes(listed, before) => {
                 let max = left(listed);
-                let heads = memory.episodes(EpisodeListing { project: None, before, max }).await?;
+                let heads =
+                    memory.episodes(EpisodeListing { before, max, ..EpisodeListing::default() }).await?;
                 let is_last = max < room || heads.len() < room;
                 let next = Place::Episodes(listed + heads.len(), heads.last().map(|head| head.id));
                 page.extend(heads.iter().map(|head| {

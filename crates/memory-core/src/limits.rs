@@ -76,7 +76,7 @@ pub const FEEDBACK_IDS_MAX: usize = 50;
 pub const PATTERNS_PAGE_MAX: usize = 200;
 /// Patterns that one page of a list holds when the caller names no limit.
 pub const PATTERNS_PAGE_DEFAULT: usize = 20;
-/// Latest episodes of a project whose lessons its summary tells.
+/// Latest ended episodes of a project whose lessons its summary tells.
 pub const PROJECT_ADVISERS_MAX: usize = 100;
 /// Episodes of a project that its summary names, the latest.
 pub const PROJECT_EPISODES_MAX: usize = 10;

@@ -520,6 +520,8 @@ pub trait Guarded: Sized {
 pub struct EpisodeListing {
     /// This project only.
     pub project: Option<String>,
+    /// Only those that have ended.
+    pub completed: bool,
     /// Only those that were stored before this one.
     pub before: Option<EpisodeId>,
     /// How many at the most.

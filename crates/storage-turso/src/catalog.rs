@@ -75,7 +75,8 @@ fn episodes(
     allowed: &Allowed,
     listing: &EpisodeListing,
 ) -> Result<Vec<EpisodeHead>, StoreError> {
-    let EpisodeListing { project, before, max } = listing;
+    let EpisodeListing { project, completed, before, max } = listing;
+    let completed = i64::from(*completed);
     // After every id, as text.
     let before = before.map_or_else(|| "~".to_owned(), |before| before.to_string());
     let max = signed(*max as u64);
@@ -86,21 +87,21 @@ fn episodes(
             let sql = concat!(
                 "SELECT ",
                 head_columns!(),
-                " FROM episode WHERE project = ?1 AND id < ?2 AND ",
+                " FROM episode WHERE project = ?1 AND id < ?2 AND (?5 = 0 OR completed_at IS NOT NULL) AND ",
                 is_allowed!("domain", "?4"),
                 " ORDER BY id DESC LIMIT ?3"
             );
-            link.rows(sql, params![project.as_str(), before, max, allowed.domains()], read)
+            link.rows(sql, params![project.as_str(), before, max, allowed.domains(), completed], read)
         }
         None => {
             let sql = concat!(
                 "SELECT ",
                 head_columns!(),
-                " FROM episode WHERE id < ?1 AND ",
+                " FROM episode WHERE id < ?1 AND (?4 = 0 OR completed_at IS NOT NULL) AND ",
                 is_allowed!("domain", "?3"),
                 " ORDER BY id DESC LIMIT ?2"
             );
-            link.rows(sql, params![before, max, allowed.domains()], read)
+            link.rows(sql, params![before, max, allowed.domains(), completed], read)
         }
     }
 }

@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use memory_core::access::Access;
@@ -392,25 +391,16 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
     });
     let expected = "\"sha256:\" and 64 hexadecimal digits, as `memory-mcp key new` prints it";
     let hash: Option<KeyHash> = field(table, "hash", expected, &at, wrong, |value| value.as_str()?.parse().ok());
-    let domains = field(table, "domains", "a list of domains such as [\"web\", \"api.v2\"], or [\"*\"] for all", &at, wrong, |value| {
-        let list = value.as_array().filter(|list| !list.is_empty())?;
-        list.iter()
-            .map(|domain| domain.get_ref().as_str().filter(|domain| !domain.is_empty()).map(str::to_owned))
-            .collect()
+    let domains = "a list of domains such as [\"web\", \"api.v2\"], or [\"*\"] for all";
+    let domains = field(table, "domains", domains, &at, wrong, |value| {
+        let texts = value.as_array()?.iter().map(|domain| domain.get_ref().as_str().map(str::to_owned));
+        let list: Vec<String> = texts.collect::<Option<_>>()?;
+        Access::new(&list, false).is_ok().then_some(list)
     });
     let access = field(table, "access", &choice::<KeyAccess>(None), &at, wrong, |value| {
         KeyAccess::from_str(value.as_str()?, false).ok()
     });
-    // The domains are judged although something else is wrong, so that everything is told at once.
-    let domains: Vec<String> = domains?;
-    match Access::new(&domains, access == Some(KeyAccess::ReadWrite)) {
-        Ok(access) => Some(KeySettings { name: name?, hash: hash?, domains, access: Arc::new(access) }),
-        Err(problem) => {
-            let at = table.iter().find(|(key, _)| key.get_ref() == "domains").map_or(at, |(_, value)| value.span());
-            wrong.push(Wrong { at, message: format!("domains is wrong: {problem}") });
-            None
-        }
-    }
+    KeySettings::new(name?, hash?, domains?, access?).ok()
 }
 
 /// One field of a table, which must be there.

@@ -28,7 +28,15 @@ use crate::wire::parse::id;
 impl Server {
     /// Run JavaScript over the memory and get its value alone: memory.query(text or {query, limit, ...}), memory.episode(id),
     /// memory.patterns({domain, kind, ...}), `input`, console.log. Reads only; no network, files, clock or imports.
-    #[tool(annotations(read_only_hint = true, open_world_hint = false))]
+    #[tool(
+        title = "Run code over the memory",
+        annotations(
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
     async fn execute_code(&self, Parameters(args): Parameters<ExecuteCodeArgs>) -> CallToolResult {
         let host = ReadOnly {
             memory: self.memory.clone(),

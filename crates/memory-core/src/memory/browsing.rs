@@ -15,7 +15,7 @@ pub struct ProjectSummary {
     pub project: String,
     /// How its episodes ended.
     pub endings: Endings,
-    /// What its latest episodes, at most [`PROJECT_ADVISERS_MAX`], teach. No account of a single episode, and no forecast.
+    /// What its latest ended episodes, at most [`PROJECT_ADVISERS_MAX`], teach. No account of a single episode, and no forecast.
     pub advice: Advice,
     /// Its latest episodes, at most [`PROJECT_EPISODES_MAX`].
     pub recent: Vec<EpisodeHead>,
@@ -52,22 +52,22 @@ impl Memory {
     /// [`Error::NotFound`] if nothing belongs to it, [`Error::Store`].
     pub async fn project_summary(&self, project: &str) -> Result<ProjectSummary, Error> {
         let listing =
-            EpisodeListing { project: Some(project.into()), before: None, max: PROJECT_ADVISERS_MAX };
-        let mut recent = self.ports.catalog.episodes(listing).await?;
+            |completed, max| EpisodeListing { project: Some(project.into()), completed, before: None, max };
+        let recent = self.ports.catalog.episodes(listing(false, PROJECT_EPISODES_MAX)).await?;
         let notes = self.ports.catalog.notes(project.into(), PROJECT_NOTES_MAX).await?;
         if recent.is_empty() && notes.is_empty() {
             return Err(Error::NotFound { what: "project", id: project.into() });
         }
         let endings = self.ports.catalog.endings(project.into()).await?;
-        let ids = recent.iter().map(|head| head.id).collect();
+        let advisers = self.ports.catalog.episodes(listing(true, PROJECT_ADVISERS_MAX)).await?;
+        let ids = advisers.iter().map(|head| head.id).collect();
         let lessons = self.ports.patterns.lessons(ids, Vec::new()).await?;
         // None of them is a run of a task that somebody asks about.
         let similar: Vec<Similar> =
-            recent.iter().map(|head| Similar { head: head.clone(), resemblance: 0.0 }).collect();
+            advisers.into_iter().map(|head| Similar { head, resemblance: 0.0 }).collect();
         let mut advice = compose(&similar, &lessons, None, self.ports.source.now());
         advice.steps.retain(|item| item.pattern.is_some());
         advice.success = None;
-        recent.truncate(PROJECT_EPISODES_MAX);
         Ok(ProjectSummary { project: project.into(), endings, advice, recent, notes })
     }
 }

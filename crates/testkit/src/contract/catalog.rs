@@ -21,7 +21,7 @@ async fn listed(
     before: Option<EpisodeId>,
     max: usize,
 ) -> Vec<EpisodeId> {
-    let listing = EpisodeListing { project: project.map(Into::into), before, max };
+    let listing = EpisodeListing { project: project.map(Into::into), completed: false, before, max };
     let heads = stores.catalog.episodes(listing).await.expect("a list");
     heads.into_iter().map(|head| head.id).collect()
 }
@@ -64,6 +64,13 @@ pub async fn the_episodes_of_a_project_are_listed_by_themselves(stores: Stores) 
     assert_eq!(listed(&stores, Some("shop"), None, 10).await, [again, shop]);
     assert_eq!(listed(&stores, Some("shop"), Some(again), 10).await, [shop]);
     assert_eq!(listed(&stores, Some("sho"), None, 10).await, []);
+    let ended = add(&stores, &source, in_project("shop", finished("e", Outcome::Failure, vec![]))).await;
+    add(&stores, &source, in_project("shop", open("f"))).await;
+    for project in [Some("shop".to_owned()), None] {
+        let listing = EpisodeListing { project, completed: true, before: None, max: 10 };
+        let heads = stores.catalog.episodes(listing).await.expect("a list");
+        assert_eq!(heads.iter().map(|head| head.id).collect::<Vec<_>>(), [ended]);
+    }
 }
 
 /// What was superseded is not what is known of a project.

@@ -44,10 +44,11 @@ impl State {
 #[async_trait]
 impl CatalogStore for InMemoryStore {
     async fn episodes(&self, listing: EpisodeListing) -> Result<Vec<EpisodeHead>, StoreError> {
-        let EpisodeListing { project, before, max } = listing;
+        let EpisodeListing { project, completed, before, max } = listing;
         let state = self.state();
         let heads = state.seen_episodes(&self.access).rev();
         let heads = heads.filter(|head| before.is_none_or(|before| head.id < before));
+        let heads = heads.filter(|head| !completed || head.completion.is_some());
         let of_project = |head: &&EpisodeHead| project.is_none() || head.brief.scope.project == project;
         Ok(heads.filter(of_project).take(max).cloned().collect())
     }
