@@ -175,7 +175,8 @@ impl Remote {
     pub(crate) fn initialize(&mut self) {
         let client = json!({"name": "tests", "version": "1"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
-        let got = self.post_message(&self.request("initialize", params));
+        let request = self.request("initialize", params);
+        let got = self.post_message(&request);
         assert_eq!(got.status, 200, "{got:?}");
         self.session = Some(got.headers["mcp-session-id"].clone());
         let got = self.post_message(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
