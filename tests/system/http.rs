@@ -390,7 +390,7 @@ fn who_listens_hears_of_what_it_may_see_and_of_nothing_else() {
         std::thread::sleep(Duration::from_millis(700));
     };
     others_are_busy();
-    web.call("add_episode_step", json!({"episode_id": of_web, "tool": "spade"}));
+    web.call("complete_episode", json!({"episode_id": of_web, "outcome": "success", "summary": "dug"}));
     for stream in [&mut stream, &mut listening] {
         let mut heard = BTreeSet::new();
         while heard.len() < 2 {

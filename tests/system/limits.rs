@@ -18,6 +18,16 @@ fn read_on(mut ask: impl FnMut() -> Value) -> (usize, Value) {
     panic!("nothing was refused");
 }
 
+/// Asks the same many times without waiting for the answers.
+fn flood(server: &mut Server, count: usize, method: &str, params: Value) -> Vec<Value> {
+    let asked: Vec<u64> = (0..count).map(|_| server.post(method, params.clone())).collect();
+    let mut answers = Vec::new();
+    while answers.len() < asked.len() {
+        answers.extend(server.receive().filter(|message| message.get("id").is_some()));
+    }
+    answers
+}
+
 fn query() -> Value {
     json!({"name": "query_memory", "arguments": {"query": "anything"}})
 }
@@ -29,14 +39,9 @@ fn who_asks_too_fast_is_told_when_to_come_again_and_the_settings_say_what_is_too
     std::fs::write(&config, "limits.reads_per_second = 1\n").unwrap();
     let mut server = Server::start(home.command().arg("--config").arg(&config));
     // Without waiting for the answers: ten at once, and one or two that wait for their turn.
-    let asked: Vec<u64> = (0..60).map(|_| server.post("tools/call", query())).collect();
-    let mut busy = Vec::new();
-    for _ in &asked {
-        let answer = server.receive().unwrap();
-        if answer["result"]["isError"] == true {
-            busy.push(failed(&answer));
-        }
-    }
+    let answers = flood(&mut server, 60, "tools/call", query());
+    let busy: Vec<Value> =
+        answers.iter().filter(|answer| answer["result"]["isError"] == true).map(failed).collect();
     assert!((20..=50).contains(&busy.len()), "{}", busy.len());
     let error = &busy[0];
     assert_eq!(error["kind"], "busy", "{error}");
@@ -45,8 +50,7 @@ fn who_asks_too_fast_is_told_when_to_come_again_and_the_settings_say_what_is_too
     // Writes are counted apart.
     server.call("remember", json!({"text": "not refused"}));
     // Nor is it only tools.
-    let asked: Vec<u64> = (0..30).map(|_| server.post("resources/list", json!({}))).collect();
-    let answers: Vec<Value> = asked.iter().map(|_| server.receive().unwrap()).collect();
+    let answers = flood(&mut server, 30, "resources/list", json!({}));
     let refused = answers.iter().find(|answer| answer["error"].is_object()).expect("a refusal");
     let Value::Object(error) = &refused["error"] else { unreachable!() };
     assert_eq!((&error["code"], &error["data"]["kind"]), (&json!(429), &json!("busy")), "{refused}");
@@ -57,13 +61,11 @@ fn who_asks_too_fast_is_told_when_to_come_again_and_the_settings_say_what_is_too
         let answer = server.ask("tools/call", json!({"name": "health_check", "arguments": {}}));
         answer["result"]["structuredContent"]["configuration"]["loads"] == 2
     });
-    let asked: Vec<u64> = (0..200).map(|_| server.post("tools/call", query())).collect();
-    for _ in &asked {
-        succeeded(&server.receive().unwrap());
+    for answer in flood(&mut server, 200, "tools/call", query()) {
+        succeeded(&answer);
     }
     let note = json!({"name": "remember", "arguments": {"text": "too much"}});
-    let asked: Vec<u64> = (0..30).map(|_| server.post("tools/call", note.clone())).collect();
-    let answers: Vec<Value> = asked.iter().map(|_| server.receive().unwrap()).collect();
+    let answers = flood(&mut server, 30, "tools/call", note);
     let refused = answers.iter().find(|answer| answer["result"]["isError"] == true).expect("a refusal");
     let message = failed(refused)["message"].take();
     assert!(message.as_str().unwrap().contains("limits.writes_per_second"), "{message}");
