@@ -117,6 +117,9 @@ enum Command {
         what: Forgotten,
     },
     /// Whether the memory works, and what it holds
+    ///
+    /// Every part is used, not only asked. Exits with 0 if the memory works, also where somebody should look at a part
+    /// (degraded), with 1 if something does not work (failing), and with 2 if the configuration is wrong.
     Health {
         /// Also look the whole database through for damage
         #[arg(long)]
@@ -448,7 +451,8 @@ fn write_health(out: &mut impl Write, report: &HealthReport, settings: &InEffect
     writeln!(out, "stored in {}", settings.data_dir.display())?;
     for component in &report.components {
         let status = format!("{:?}", component.status).to_lowercase();
-        writeln!(out, "  {:<9} {status:<9} {}", component.name, component.detail)?;
+        let took = component.latency_ms.map(|millis| format!(" ({millis:.2} ms)")).unwrap_or_default();
+        writeln!(out, "  {:<12} {status:<9} {}{took}", component.name, component.detail)?;
     }
     if let Some(counts) = &report.metrics.store {
         writeln!(

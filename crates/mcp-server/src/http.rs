@@ -28,13 +28,17 @@ use tokio::sync::{Semaphore, watch};
 use self::answer::refusal;
 use self::seat::{Admitted, Seats};
 use self::visitor::{Visitors, key};
+use crate::auth::Keyring;
 use crate::channel::{Unreadable, id_of, parse};
 use crate::config::reload::InEffect;
 use crate::limits::{BODIES_MAX, BODY_WAIT, RETRY_AFTER_SECS, TURN_WAIT};
+use crate::prometheus::{self, exposition};
 use crate::wiring::App;
 
 /// Where MCP is spoken.
 const PATH: &str = "/mcp";
+/// Where measurements are.
+const METRICS_PATH: &str = "/metrics";
 
 /// The address of the server, where everybody may connect to it.
 pub(crate) struct Endpoint {
@@ -91,6 +95,46 @@ impl Endpoint {
         }
         door.seats().close();
     }
+}
+
+impl Endpoint {
+    /// Serves measurements until the app is to stop: to everybody on this machine where there are no keys, else to keys that
+    /// may see everything.
+    pub(crate) async fn serve_metrics(self, app: Arc<App>) {
+        let visitors = Arc::new(Visitors::new(&app.settings().http.allowed_hosts, &[]));
+        listener::serve(self.listener, app.closing.clone(), move |request| {
+            let (app, visitors) = (app.clone(), visitors.clone());
+            async move { metrics(&app, &visitors, self.address, &request).await }
+        })
+        .await;
+    }
+}
+
+async fn metrics(
+    app: &App,
+    visitors: &Visitors,
+    address: SocketAddr,
+    request: &Request<Incoming>,
+) -> Answer {
+    if let Err(reason) = visitors.check(request) {
+        return refusal(StatusCode::FORBIDDEN, reason);
+    }
+    if request.uri().path() != METRICS_PATH || request.method() != Method::GET {
+        return refusal(StatusCode::NOT_FOUND, format!("there is nothing here; measurements are at {METRICS_PATH}"));
+    }
+    let keyring = Keyring::new(&app.settings().auth.keys);
+    if !keyring.is_empty() || !address.ip().is_loopback() {
+        let principal = key(request.headers()).and_then(|key| keyring.authenticate(key));
+        if !principal.is_some_and(|principal| principal.access.is_everything()) {
+            return unauthorized("send a key that may see everything, as `Authorization: Bearer KEY` or `X-API-Key: KEY`");
+        }
+    }
+    let Ok(_turn) = app.turns.try_acquire() else {
+        return come_again("too many requests are worked on");
+    };
+    let mut answer = refusal(StatusCode::OK, exposition(&app.measured(false).await));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
+    answer
 }
 
 /// What stands between the network and the servers.
@@ -177,9 +221,7 @@ impl Door {
             return Err(too_large());
         }
         let Ok(_place) = tokio::time::timeout(TURN_WAIT, self.bodies.acquire()).await else {
-            let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests are coming in");
-            answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECS.into());
-            return Err(Box::new(answer));
+            return Err(Box::new(come_again("too many requests are coming in")));
         };
         let received = tokio::time::timeout(BODY_WAIT, Limited::new(body, self.body_bytes_max).collect()).await;
         let body = match received {
@@ -215,6 +257,12 @@ fn bad_request(error: ErrorData, body: &[u8]) -> Answer {
     let mut answer =
         refusal(StatusCode::BAD_REQUEST, serde_json::to_string(&message).unwrap_or_default());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn come_again(reason: &'static str) -> Answer {
+    let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, reason);
+    answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECS.into());
     answer
 }
 

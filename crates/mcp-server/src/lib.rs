@@ -21,6 +21,7 @@ pub mod limits;
 mod model;
 mod operator;
 mod progress;
+mod prometheus;
 mod prompts;
 mod resources;
 mod serve;

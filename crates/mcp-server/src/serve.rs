@@ -37,6 +37,13 @@ pub(crate) async fn stdio(loaded: Loaded, sources: Sources, set_filter: SetFilte
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_on_signal(app.stop.clone()));
     tasks.spawn(stop_without_key(app.settings.subscribe(), key, principal.clone(), app.stop.clone()));
+    if let Some(address) = settings.metrics.address {
+        match Endpoint::bind(address, &settings, "metrics.address").await {
+            Ok(endpoint) => drop(tasks.spawn(endpoint.serve_metrics(app.clone()))),
+            // Another window has the address already: this one works as well without.
+            Err(error) => tracing::warn!("measurements are not served: {error:#}"),
+        }
+    }
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output, app.closing.clone());
     let server = Server::new(app.clone(), principal, LISTENERS_MAX);
@@ -63,6 +70,10 @@ pub(crate) async fn http(loaded: Loaded, sources: Sources, set_filter: SetFilter
     )?;
     // Before anything is opened, so that what is wrong with it costs nothing.
     let endpoint = Endpoint::bind(address, &settings, "http.address").await?;
+    let metrics = match settings.metrics.address {
+        Some(address) => Some(Endpoint::bind(address, &settings, "metrics.address").await?),
+        None => None,
+    };
     let app = App::open(settings.clone()).await?;
     let access = match settings.auth.keys.len() {
         0 => "open to every program on this machine, as there are no keys".to_owned(),
@@ -72,6 +83,10 @@ pub(crate) async fn http(loaded: Loaded, sources: Sources, set_filter: SetFilter
     let following = following(sources, content, &app, set_filter);
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_on_signal(app.stop.clone()));
+    if let Some(metrics) = metrics {
+        writeln!(std::io::stderr(), "memory-mcp: measurements at http://{}/metrics", metrics.address())?;
+        tasks.spawn(metrics.serve_metrics(app.clone()));
+    }
     endpoint.serve(app.clone()).await;
     drop((following, tasks));
     app.close().await;

@@ -205,6 +205,16 @@ fn era(context: &RequestContext<RoleServer>) -> Era {
     if is_modern { Era::Modern } else { Era::Legacy }
 }
 
+fn no_method(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)
+}
+
+/// In the modern era resources are subscribed to by listening.
+fn known_to(era: Era, method: &str) -> Result<(), ErrorData> {
+    let is_gone = ["resources/subscribe", "resources/unsubscribe"].contains(&method);
+    if era == Era::Modern && is_gone { Err(no_method(method)) } else { Ok(()) }
+}
+
 fn work_of(tool: &Tool) -> Work {
     let reads = tool.annotations.as_ref().is_some_and(|hints| hints.read_only_hint == Some(true));
     if reads { Work::Read } else { Work::Write }
@@ -376,8 +386,9 @@ impl ServerHandler for Server {
     async fn subscribe(
         &self,
         request: SubscribeRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        known_to(era(&context), "resources/subscribe")?;
         let _turn = self.turn(Work::Read).await?;
         self.follow(request.uri).await
     }
@@ -385,8 +396,9 @@ impl ServerHandler for Server {
     async fn unsubscribe(
         &self,
         request: UnsubscribeRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        known_to(era(&context), "resources/unsubscribe")?;
         self.unfollow(&request.uri)
     }
 
@@ -438,12 +450,12 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, params, .. } = request;
+        known_to(era(&context), &method)?;
         let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == method) else {
-            let message = format!("there is no method {method:?}");
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+            return Err(no_method(&method));
         };
         let problem = match method.as_str() {
             "tools/call" => serde_json::from_value::<CallToolRequestParams>(params.unwrap_or_default()).err(),

@@ -49,16 +49,19 @@ pub(crate) struct Metrics {
 struct ToolCalls {
     errors: u64,
     micros: Histogram<u64>,
+    micros_total: u64,
 }
 
 /// Calls of one tool.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct ToolLatency {
-    calls: u64,
-    errors: u64,
-    p50_ms: f64,
-    p95_ms: f64,
-    p99_ms: f64,
+    pub(crate) calls: u64,
+    pub(crate) errors: u64,
+    /// Of all calls together.
+    pub(crate) total_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p95_ms: f64,
+    pub(crate) p99_ms: f64,
     max_ms: f64,
 }
 
@@ -83,11 +86,13 @@ impl Metrics {
         if !tools.contains_key(tool) {
             // Two significant digits: within 1 %, in a few kilobytes.
             let Ok(micros) = Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, 2) else { return };
-            tools.insert(tool.to_owned(), ToolCalls { errors: 0, micros });
+            tools.insert(tool.to_owned(), ToolCalls { errors: 0, micros, micros_total: 0 });
         }
         if let Some(calls) = tools.get_mut(tool) {
             calls.errors += u64::from(failed);
-            calls.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LATENCY_MICROS_MAX));
+            let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MICROS_MAX);
+            calls.micros.saturating_record(micros);
+            calls.micros_total += micros;
         }
     }
 
@@ -104,6 +109,7 @@ impl Metrics {
             ToolLatency {
                 calls: calls.micros.len(),
                 errors: calls.errors,
+                total_ms: calls.micros_total as f64 / 1_000.0,
                 p50_ms: ms(0.50),
                 p95_ms: ms(0.95),
                 p99_ms: ms(0.99),
