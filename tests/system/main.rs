@@ -20,6 +20,7 @@ mod leak;
 mod learning;
 mod learning_loop;
 mod limits;
+mod measurements;
 mod model;
 mod progress;
 mod prompts;
