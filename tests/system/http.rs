@@ -111,7 +111,11 @@ fn what_is_no_message_of_the_protocol_is_told_so() {
     ] {
         let got = post(&client, &|_| (), broken);
         let answer: Value = serde_json::from_str(&got.body).unwrap();
-        assert_eq!((got.status, &answer["error"]["code"], &answer["id"]), (400, &json!(code), &id), "{broken}");
+        assert_eq!(
+            (got.status, &answer["error"]["code"], &answer["id"]),
+            (400, &json!(code), &id),
+            "{broken}"
+        );
     }
     assert_eq!(client.send("PUT", &client.headers(&message), b"").status, 405);
     let elsewhere = served.raw(head("POST", &[]).replace("/mcp", "/").as_bytes());
@@ -185,7 +189,8 @@ fn a_session_belongs_to_its_key_and_what_is_not_seen_in_it_is_not_seen_by_it() {
     assert_eq!(found["known"], false, "{found}");
     // With the session of the other team, whatever it is used for.
     let own = api.session.replace(web.session.clone().unwrap());
-    let request = api.request("tools/call", json!({"name": "query_memory", "arguments": {"query": "secret"}}));
+    let request =
+        api.request("tools/call", json!({"name": "query_memory", "arguments": {"query": "secret"}}));
     assert_eq!(api.post_message(&request).status, 404);
     let got = api.send("GET", &api.headers(&Value::Null), b"");
     assert_eq!(got.status, 404, "{got:?}");
@@ -206,8 +211,11 @@ fn a_session_belongs_to_its_key_and_what_is_not_seen_in_it_is_not_seen_by_it() {
 fn a_page_on_the_web_gets_nothing_unless_it_was_named() {
     let home = Home::new();
     let config = home.beside("config.toml");
-    std::fs::write(&config, "[http]\nallowed_origins = [\"https://board.example\"]\nallowed_hosts = [\"memory.example\"]\n")
-        .unwrap();
+    std::fs::write(
+        &config,
+        "[http]\nallowed_origins = [\"https://board.example\"]\nallowed_hosts = [\"memory.example\"]\n",
+    )
+    .unwrap();
     let served = Served::start_with(home.command().args([Path::new("--config"), &config]));
     let from = |method: &str, host: &str, more: &[&str]| {
         let head = head(method, more).replace("Host: localhost", &format!("Host: {host}"));
@@ -234,13 +242,15 @@ fn a_body_is_read_as_far_as_the_settings_allow() {
     let served = Served::start_with(command.env("MEMORY_MCP_HTTP_BODY_BYTES_MAX", "4096"));
     let mut client = served.legacy(None);
     client.call("remember", json!({"text": "x".repeat(2_000)}));
-    let request = client.request("tools/call", json!({"name": "remember", "arguments": {"text": "x".repeat(5_000)}}));
+    let request =
+        client.request("tools/call", json!({"name": "remember", "arguments": {"text": "x".repeat(5_000)}}));
     // Said at once, before any of it has come.
     let answer = served.raw(head("POST", &["Content-Length: 5000"]).as_bytes());
     assert!(status(&answer) == "413" && answer.contains("http.body_bytes_max"), "{answer}");
     // Nor is one read to its end that does not say how long it is.
     let body = request.to_string();
-    let chunked = format!("{}{:x}\r\n{body}\r\n0\r\n\r\n", head("POST", &["Transfer-Encoding: chunked"]), body.len());
+    let chunked =
+        format!("{}{:x}\r\n{body}\r\n0\r\n\r\n", head("POST", &["Transfer-Encoding: chunked"]), body.len());
     assert_eq!(status(&served.raw(chunked.as_bytes())), "413");
     client.call("query_memory", json!({"query": "anything"}));
 }
@@ -293,7 +303,8 @@ fn a_server_that_is_stopped_answers_what_it_was_asked_and_ends_its_streams() {
     let served = Served::start(&home);
     let (mut asking, streaming) = (served.legacy(None), served.legacy(None));
     let mut modern = served.modern(None);
-    let (mut stream, mut listening) = (streaming.stream(), modern.listen(json!({"resourcesListChanged": true})));
+    let (mut stream, mut listening) =
+        (streaming.stream(), modern.listen(json!({"resourcesListChanged": true})));
     assert_eq!(listening.next().unwrap()["method"], "notifications/subscriptions/acknowledged");
     let calls = [&mut asking, &mut modern].map(|client| {
         let program = json!({"code": "for (;;) {}", "timeout_ms": 1_500});
@@ -302,7 +313,9 @@ fn a_server_that_is_stopped_answers_what_it_was_asked_and_ends_its_streams() {
             client.headers(&request).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let body = request.to_string();
         let length = body.len();
-        let request = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
         served.connect(request.as_bytes())
     });
     let mut watching = served.legacy(None);
@@ -358,7 +371,8 @@ fn who_listens_hears_of_what_it_may_see_and_of_nothing_else() {
     let mut web = served.legacy(key(&teams.web));
     let mut api = served.legacy(key(&teams.api));
     let create = |client: &mut Remote, domain: &str| {
-        let made = client.call("create_episode", json!({"task": "Dig the bed", "domain": domain, "project": "garden"}));
+        let made = client
+            .call("create_episode", json!({"task": "Dig the bed", "domain": domain, "project": "garden"}));
         made["episode_id"].as_str().unwrap().to_owned()
     };
     let (of_web, of_api) = (create(&mut web, "web"), create(&mut api, "api"));
@@ -424,7 +438,8 @@ fn a_call_that_its_client_gave_up_is_not_finished_for_nobody() {
     let headers: String =
         modern.headers(&request).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let body = request.to_string();
-    let head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    let head =
+        format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
     let mut connection = served.connect(head.as_bytes());
     connection.write_all(body.as_bytes()).unwrap();
     let running = |modern: &mut Remote| {

@@ -289,12 +289,19 @@ const RESOURCES: [Kind; 4] = [
             ])
             .unwrap();
         let reference = json!({"type": "ref/resource", "uri": uri});
-        ask("completion/complete", json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}))
+        ask(
+            "completion/complete",
+            json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}),
+        )
     },
     |rng, me, other| {
-        let (prompt, name) = *rng.choice(&[("recall", "task"), ("reflect", "episode_id"), ("handoff", "project")]).unwrap();
+        let (prompt, name) =
+            *rng.choice(&[("recall", "task"), ("reflect", "episode_id"), ("handoff", "project")]).unwrap();
         let reference = json!({"type": "ref/prompt", "name": prompt});
-        ask("completion/complete", json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}))
+        ask(
+            "completion/complete",
+            json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}),
+        )
     },
 ];
 
@@ -304,7 +311,10 @@ const PROMPTS: [Kind; 3] = [
         ask("prompts/get", json!({"name": "recall", "arguments": {"task": text(rng, me, other)}}))
     },
     |rng, me, other| {
-        ask("prompts/get", json!({"name": "reflect", "arguments": {"episode_id": whose(rng, me, other).id(rng)}}))
+        ask(
+            "prompts/get",
+            json!({"name": "reflect", "arguments": {"episode_id": whose(rng, me, other).id(rng)}}),
+        )
     },
     |rng, me, other| {
         let project = format!("{}/shop", whose(rng, me, other).prefix);

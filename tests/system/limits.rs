@@ -103,7 +103,10 @@ fn no_more_is_worked_on_at_once_than_the_settings_say() {
         let program = json!({"code": "for (;;) {}", "timeout_ms": 8_000});
         let call = scope.spawn(move || running.call("execute_code", program));
         let (_, error) = read_on(|| other.ask("tools/call", query()));
-        assert!(error["kind"] == "busy" && error["message"].as_str().unwrap().contains("limits.requests_at_once"), "{error}");
+        assert!(
+            error["kind"] == "busy" && error["message"].as_str().unwrap().contains("limits.requests_at_once"),
+            "{error}"
+        );
         assert_eq!(call.join().unwrap()["stopped"]["reason"], "deadline");
         other.call("query_memory", json!({"query": "its turn"}));
     });

@@ -74,8 +74,7 @@ fn a_health_check_uses_every_part_and_says_how_long_that_took() {
 #[test]
 fn a_scraper_gets_counts_and_latencies_and_no_name_of_what_is_stored() {
     let home = Home::new();
-    let served =
-        Served::start_with(home.command().env("MEMORY_MCP_METRICS_ADDRESS", "127.0.0.1:0"));
+    let served = Served::start_with(home.command().env("MEMORY_MCP_METRICS_ADDRESS", "127.0.0.1:0"));
     wait_until("it says where", || served.log().contains("/metrics"));
     let log = served.log();
     let (_, address) = log.split_once("measurements at http://").unwrap();
@@ -94,7 +93,10 @@ fn a_scraper_gets_counts_and_latencies_and_no_name_of_what_is_stored() {
     assert_eq!(value(&page, "memory_mcp_tool_duration_seconds_count{tool=\"query_memory\"}"), 2.0);
     assert_eq!(value(&page, "memory_mcp_tool_errors_total{tool=\"query_memory\"}"), 1.0);
     let p99 = value(&page, "memory_mcp_tool_duration_seconds{tool=\"create_episode\",quantile=\"0.99\"}");
-    assert!(p99 > 0.0 && p99 <= value(&page, "memory_mcp_tool_duration_seconds_sum{tool=\"create_episode\"}") * 1.1);
+    assert!(
+        p99 > 0.0
+            && p99 <= value(&page, "memory_mcp_tool_duration_seconds_sum{tool=\"create_episode\"}") * 1.1
+    );
     assert!(value(&page, "memory_mcp_component_latency_seconds{component=\"database\"}") > 0.0);
     assert!(value(&page, "memory_mcp_database_bytes") > 0.0);
     // Each line is a comment or a measurement of one that was announced.
@@ -130,7 +132,11 @@ fn with_keys_measurements_are_for_who_may_see_everything() {
     let page = scrape(&free, "/metrics", &format!("Authorization: Bearer {}\r\n", all.key));
     assert_eq!(value(&page, "memory_mcp_status"), 0.0);
     drop(served);
-    let open = home.command().env("MEMORY_MCP_METRICS_ADDRESS", "0.0.0.0:0").args(["serve", "--http", "127.0.0.1:0"]).output();
+    let open = home
+        .command()
+        .env("MEMORY_MCP_METRICS_ADDRESS", "0.0.0.0:0")
+        .args(["serve", "--http", "127.0.0.1:0"])
+        .output();
     let told = String::from_utf8(open.unwrap().stderr).unwrap();
     assert!(told.contains("metrics.address") && told.contains("memory-mcp key new"), "{told}");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{Request, Response};
 
-use crate::server::{Home, MODERN, Kept, Watchdog, modern, signal, succeeded, wait_until};
+use crate::server::{Home, Kept, MODERN, Watchdog, modern, signal, succeeded, wait_until};
 
 /// A client waits no longer than this; what hangs fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,7 +73,8 @@ impl Served {
 
     /// A client without a session.
     pub(crate) fn client(&self, key: Option<&str>) -> Remote {
-        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        let agent =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         Remote {
             agent: agent.into(),
             url: format!("http://{}/mcp", self.address),

@@ -52,10 +52,15 @@ impl Admission {
     /// [`Busy`] if the principal asks faster than it may, or if too much is being worked on.
     pub(crate) async fn turn(&self, work: Work, limits: &Limits) -> Result<Turn, Busy> {
         let (bucket, per_second, reason) = match work {
-            Work::Read => (&self.reads, limits.reads_per_second, "too many reads (`limits.reads_per_second`)"),
-            Work::Write => (&self.writes, limits.writes_per_second, "too many writes (`limits.writes_per_second`)"),
+            Work::Read => {
+                (&self.reads, limits.reads_per_second, "too many reads (`limits.reads_per_second`)")
+            }
+            Work::Write => {
+                (&self.writes, limits.writes_per_second, "too many writes (`limits.writes_per_second`)")
+            }
         };
-        let wait = bucket.take(per_second, Instant::now()).map_err(|retry_after| Busy { reason, retry_after })?;
+        let wait =
+            bucket.take(per_second, Instant::now()).map_err(|retry_after| Busy { reason, retry_after })?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use crate::limits::USAGE_SAVE_AFTER;
 
 /// How much of the memory is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, JsonSchema, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Asking, and recording a whole task in one call.

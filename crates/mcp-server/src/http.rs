@@ -51,7 +51,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// If others than this machine could connect although there are no keys; if the address cannot be had.
-    pub(crate) async fn bind(address: SocketAddr, settings: &InEffect, setting: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        settings: &InEffect,
+        setting: &str,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             address.ip().is_loopback() || !settings.auth.keys.is_empty(),
             "{address} can be reached by other machines, and without keys everybody could use the memory: make keys \
@@ -60,8 +64,9 @@ impl Endpoint {
             address.port()
         );
         let listener = TcpListener::bind(address).await;
-        let listener = listener
-            .with_context(|| format!("failed to listen on {address}; name another address with `{setting}`"))?;
+        let listener = listener.with_context(|| {
+            format!("failed to listen on {address}; name another address with `{setting}`")
+        })?;
         let address = listener.local_addr().context("failed to learn the address")?;
         Ok(Self { listener, address })
     }
@@ -110,23 +115,23 @@ impl Endpoint {
     }
 }
 
-async fn metrics(
-    app: &App,
-    visitors: &Visitors,
-    address: SocketAddr,
-    request: &Request<Incoming>,
-) -> Answer {
+async fn metrics(app: &App, visitors: &Visitors, address: SocketAddr, request: &Request<Incoming>) -> Answer {
     if let Err(reason) = visitors.check(request) {
         return refusal(StatusCode::FORBIDDEN, reason);
     }
     if request.uri().path() != METRICS_PATH || request.method() != Method::GET {
-        return refusal(StatusCode::NOT_FOUND, format!("there is nothing here; measurements are at {METRICS_PATH}"));
+        return refusal(
+            StatusCode::NOT_FOUND,
+            format!("there is nothing here; measurements are at {METRICS_PATH}"),
+        );
     }
     let keyring = Keyring::new(&app.settings().auth.keys);
     if !keyring.is_empty() || !address.ip().is_loopback() {
         let principal = key(request.headers()).and_then(|key| keyring.authenticate(key));
         if !principal.is_some_and(|principal| principal.access.is_everything()) {
-            return unauthorized("send a key that may see everything, as `Authorization: Bearer KEY` or `X-API-Key: KEY`");
+            return unauthorized(
+                "send a key that may see everything, as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
+            );
         }
     }
     let Ok(_turn) = app.turns.try_acquire() else {
@@ -223,7 +228,8 @@ impl Door {
         let Ok(_place) = tokio::time::timeout(TURN_WAIT, self.bodies.acquire()).await else {
             return Err(Box::new(come_again("too many requests are coming in")));
         };
-        let received = tokio::time::timeout(BODY_WAIT, Limited::new(body, self.body_bytes_max).collect()).await;
+        let received =
+            tokio::time::timeout(BODY_WAIT, Limited::new(body, self.body_bytes_max).collect()).await;
         let body = match received {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
@@ -254,8 +260,7 @@ fn check(body: &[u8]) -> Result<(), Answer> {
 
 fn bad_request(error: ErrorData, body: &[u8]) -> Answer {
     let message = ServerJsonRpcMessage::error(error, id_of(body));
-    let mut answer =
-        refusal(StatusCode::BAD_REQUEST, serde_json::to_string(&message).unwrap_or_default());
+    let mut answer = refusal(StatusCode::BAD_REQUEST, serde_json::to_string(&message).unwrap_or_default());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -234,7 +234,10 @@ impl App {
         let backing = self.cache.status().backing;
         let judged = match works {
             Ok(true) => (Status::Ok, backing.to_string()),
-            _ => (Status::Degraded, format!("{backing}; what is put into it cannot be got again, the log says why")),
+            _ => (
+                Status::Degraded,
+                format!("{backing}; what is put into it cannot be got again, the log says why"),
+            ),
         };
         Component::new("cache", judged).took(took)
     }
@@ -250,7 +253,10 @@ impl App {
             Some(_) => component.took(took),
             None => Component {
                 status: Status::Degraded,
-                detail: format!("{}, but it failed to embed a word just now; the log says why", component.detail),
+                detail: format!(
+                    "{}, but it failed to embed a word just now; the log says why",
+                    component.detail
+                ),
                 ..component
             },
         }

@@ -17,11 +17,22 @@ pub(crate) fn exposition(report: &HealthReport) -> String {
         Status::Degraded => 1,
         Status::Failing => 2,
     };
-    page.single("status", "gauge", "The worst part: 0 works, 1 degraded, 2 failing.", Some(level(report.status)));
+    page.single(
+        "status",
+        "gauge",
+        "The worst part: 0 works, 1 degraded, 2 failing.",
+        Some(level(report.status)),
+    );
     let parts = report.components.iter().map(|part| (part.name, level(part.status)));
     page.one("component_status", "gauge", "Each part: 0 works, 1 degraded, 2 failing.", "component", parts);
     let took = report.components.iter().filter_map(|part| Some((part.name, part.latency_ms? / 1e3)));
-    page.one("component_latency_seconds", "gauge", "How long it took to use a part just now.", "component", took);
+    page.one(
+        "component_latency_seconds",
+        "gauge",
+        "How long it took to use a part just now.",
+        "component",
+        took,
+    );
     page.single("alerts", "gauge", "What somebody should look at.", Some(report.alerts.len()));
     stored(&mut page, report);
     if let Some(process) = &report.metrics.process {
@@ -119,8 +130,10 @@ impl Page {
             let quantiles = [("0.5", calls.p50_ms), ("0.95", calls.p95_ms), ("0.99", calls.p99_ms)];
             for (quantile, millis) in quantiles {
                 let seconds = millis / 1e3;
-                let _ =
-                    writeln!(self.0, "memory_mcp_{name}{{tool=\"{tool}\",quantile=\"{quantile}\"}} {seconds}");
+                let _ = writeln!(
+                    self.0,
+                    "memory_mcp_{name}{{tool=\"{tool}\",quantile=\"{quantile}\"}} {seconds}"
+                );
             }
             let _ = writeln!(self.0, "memory_mcp_{name}_sum{{tool=\"{tool}\"}} {}", calls.total_ms / 1e3);
             let _ = writeln!(self.0, "memory_mcp_{name}_count{{tool=\"{tool}\"}} {}", calls.calls);

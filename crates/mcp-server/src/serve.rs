@@ -22,7 +22,11 @@ use crate::server::Server;
 use crate::wiring::App;
 
 /// Serves who started the program.
-pub(crate) async fn stdio(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn stdio(
+    loaded: Loaded,
+    sources: Sources,
+    set_filter: SetFilter,
+) -> anyhow::Result<ExitCode> {
     let content = loaded.content.clone();
     let settings = InEffect::at_start(loaded);
     // An empty variable is one that was not set.
@@ -61,7 +65,11 @@ pub(crate) async fn stdio(loaded: Loaded, sources: Sources, set_filter: SetFilte
 }
 
 /// Serves whoever may come over HTTP.
-pub(crate) async fn http(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyhow::Result<ExitCode> {
+pub(crate) async fn http(
+    loaded: Loaded,
+    sources: Sources,
+    set_filter: SetFilter,
+) -> anyhow::Result<ExitCode> {
     let content = loaded.content.clone();
     let settings = InEffect::at_start(loaded);
     let address = settings.http.address.context(
@@ -93,12 +101,7 @@ pub(crate) async fn http(loaded: Loaded, sources: Sources, set_filter: SetFilter
     Ok(ExitCode::SUCCESS)
 }
 
-fn following(
-    sources: Sources,
-    content: Content,
-    app: &App,
-    set_filter: SetFilter,
-) -> Following {
+fn following(sources: Sources, content: Content, app: &App, set_filter: SetFilter) -> Following {
     Following::spawn(
         sources,
         content,

@@ -14,9 +14,7 @@ use rmcp::service::{Peer, RoleServer, SubscriptionContext};
 use tokio::sync::Notify;
 
 use crate::disclosure::Era;
-use crate::limits::{
-    CHANGES_LOOKED_FOR_EVERY, GONE_LOOKED_FOR_EVERY, RESOURCES_WATCHED, SUBSCRIPTIONS_MAX,
-};
+use crate::limits::{CHANGES_LOOKED_FOR_EVERY, GONE_LOOKED_FOR_EVERY, RESOURCES_WATCHED, SUBSCRIPTIONS_MAX};
 use crate::resources::{Address, not_found};
 use crate::server::Server;
 

@@ -105,9 +105,7 @@ impl JobStore for TursoStore {
         let allowed = self.allowed.clone();
         let id = self
             .pool
-            .read(move |link| {
-                link.row(sql, [allowed.domains()], |row| Ok(JobId(Columns::of(row).uuid()?)))
-            })
+            .read(move |link| link.row(sql, [allowed.domains()], |row| Ok(JobId(Columns::of(row).uuid()?))))
             .await?;
         Ok(id.and_then(JobId::made_at))
     }

@@ -390,7 +390,8 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
         value.as_str().filter(|name| is_name(name)).map(str::to_owned)
     });
     let expected = "\"sha256:\" and 64 hexadecimal digits, as `memory-mcp key new` prints it";
-    let hash: Option<KeyHash> = field(table, "hash", expected, &at, wrong, |value| value.as_str()?.parse().ok());
+    let hash: Option<KeyHash> =
+        field(table, "hash", expected, &at, wrong, |value| value.as_str()?.parse().ok());
     let domains = "a list of domains such as [\"web\", \"api.v2\"], or [\"*\"] for all";
     let domains = field(table, "domains", domains, &at, wrong, |value| {
         let texts = value.as_array()?.iter().map(|domain| domain.get_ref().as_str().map(str::to_owned));

@@ -76,7 +76,9 @@ impl Seats {
             gone.end.cancel();
         }
         if next.all().next().is_none() {
-            tracing::warn!("there are no keys any more: nobody can come in; start the server again to open it without keys");
+            tracing::warn!(
+                "there are no keys any more: nobody can come in; start the server again to open it without keys"
+            );
         }
         next
     }
@@ -91,7 +93,9 @@ impl Seats {
             (None, Some(seat)) => Some(seat),
             (Some(_), Some(_)) => {
                 // Somebody meant it to be a bound.
-                return Admitted::Nowhere("a key was sent, but no keys are configured: send none to use everything");
+                return Admitted::Nowhere(
+                    "a key was sent, but no keys are configured: send none to use everything",
+                );
             }
             (key, None) => {
                 let place = key.and_then(|key| self.keyring.find(key));
@@ -100,7 +104,9 @@ impl Seats {
         };
         match (seat, key) {
             (Some(seat), _) => Admitted::To(seat.clone()),
-            (None, None) => Admitted::Nowhere("send a key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
+            (None, None) => {
+                Admitted::Nowhere("send a key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+            }
             (None, Some(_)) => Admitted::Nowhere("the key is none of those that this server knows"),
         }
     }

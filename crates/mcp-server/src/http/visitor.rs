@@ -51,7 +51,9 @@ impl Visitors {
         if is_own || self.origins.contains(&text) {
             return Ok(Some(origin.clone()));
         }
-        Err("pages from that Origin may not use the memory: put it into `http.allowed_origins` of the configuration if they may")
+        Err(
+            "pages from that Origin may not use the memory: put it into `http.allowed_origins` of the configuration if they may",
+        )
     }
 
     fn is_known(&self, host: &Authority) -> bool {
@@ -99,25 +101,51 @@ mod tests {
     use super::*;
 
     fn request(headers: &[(&str, &str)]) -> Request<()> {
-        let request = headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
         request.body(()).unwrap()
     }
 
     #[test]
     fn a_name_must_be_the_servers_own_and_a_page_must_be_named() {
-        let visitors = Visitors::new(&["Memory.example.org".into(), "other:81".into()], &["https://Example.org/".into()]);
+        let visitors = Visitors::new(
+            &["Memory.example.org".into(), "other:81".into()],
+            &["https://Example.org/".into()],
+        );
         let comes_in = |headers: &[(&str, &str)]| visitors.check(&request(headers)).is_ok();
-        for host in ["localhost", "LOCALHOST:8700", "127.0.0.1:1", "[::1]:9", "10.1.2.3", "memory.example.org:443", "other:81"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:8700",
+            "127.0.0.1:1",
+            "[::1]:9",
+            "10.1.2.3",
+            "memory.example.org:443",
+            "other:81",
+        ] {
             assert!(comes_in(&[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "other", "other:82", "127.0.0.1.evil.example", "a b", ""] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "other",
+            "other:82",
+            "127.0.0.1.evil.example",
+            "a b",
+            "",
+        ] {
             assert!(!comes_in(&[("host", host)]), "{host}");
         }
         assert!(!comes_in(&[]) && !comes_in(&[("host", "localhost"), ("host", "evil.example")]));
         for origin in ["https://example.org", "http://localhost:8700"] {
             assert!(comes_in(&[("host", "localhost:8700"), ("origin", origin)]), "{origin}");
         }
-        for origin in ["null", "http://example.org", "https://example.org.evil", "http://localhost:3000", "localhost:8700"] {
+        for origin in [
+            "null",
+            "http://example.org",
+            "https://example.org.evil",
+            "http://localhost:3000",
+            "localhost:8700",
+        ] {
             assert!(!comes_in(&[("host", "localhost:8700"), ("origin", origin)]), "{origin}");
         }
     }
