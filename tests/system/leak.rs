@@ -212,7 +212,7 @@ fn text(rng: &mut Rng, me: &Team, other: &Team) -> String {
     text
 }
 
-const READS: [Kind; 8] = [
+const READS: [Kind; 9] = [
     |rng, me, other| {
         let mut args =
             json!({"query": text(rng, me, other), "domain": domain(rng, me, other), "explain": rng.bool()});
@@ -253,6 +253,16 @@ const READS: [Kind; 8] = [
     },
     |rng, me, other| call("explain_pattern", json!({"pattern_id": whose(rng, me, other).id(rng)})),
     |rng, me, other| call("get_episode", json!({"episode_id": whose(rng, me, other).id(rng)})),
+    |rng, me, other| {
+        let code = rng.choice([
+            "memory.query({query: input.text, limit: 10, max_tokens: 20000}).hits",
+            "memory.episode(input.id)",
+            "memory.patterns({domain: input.domain, limit: 20})",
+        ]);
+        let id = whose(rng, me, other).id(rng);
+        let input = json!({"text": text(rng, me, other), "id": id, "domain": domain(rng, me, other)});
+        call("execute_code", json!({"code": code, "input": input}))
+    },
     |rng, _, _| call("health_check", json!({"detailed": rng.bool()})),
     |rng, me, other| {
         let patterns = &whose(rng, me, other).patterns;
@@ -637,6 +647,8 @@ fn compare(with: &mut Caller, alone: &mut Caller, other: &Team) {
                     Value::Null => answer["result"].take(),
                     result => result,
                 };
+                // How long code ran.
+                result.as_object_mut().unwrap().remove("usage");
                 normal(&mut result, names);
                 result
             },

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 /// The version of the format. Raise it whenever the shape of a cached type changes: postcard describes nothing, so
 /// old bytes could otherwise be read as something else.
-pub(crate) const FORMAT: u8 = 4;
+pub(crate) const FORMAT: u8 = 5;
 
 /// The bytes of a value; `None` for one that postcard cannot express.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Option<Vec<u8>> {

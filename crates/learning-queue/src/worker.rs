@@ -12,7 +12,9 @@ use memory_core::event::{EpisodeEvent, EventHandler};
 use memory_core::extract::{Registry, Teaching};
 use memory_core::job::{Job, Priority, Retry};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
-use memory_core::port::{EpisodeStore, JobStore, PatternStore, Source, StoreError, Studied};
+use memory_core::port::{
+    EpisodeStore, JobStore, PatternStore, PluginSet, Plugins, Source, StoreError, Studied,
+};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -48,6 +50,8 @@ pub struct Worker {
     pub patterns: Arc<dyn PatternStore>,
     /// The extractors.
     pub registry: Arc<Registry>,
+    /// Those that the user added.
+    pub plugins: Arc<dyn Plugins>,
     /// Time and ids.
     pub source: Arc<dyn Source>,
     /// Told of what was learned.
@@ -63,7 +67,7 @@ pub struct WorkerMetrics {
     pub failed: u64,
     /// Jobs that were given up.
     pub dead: u64,
-    /// Jobs that were given back because the worker was shut down before it could begin them.
+    /// Jobs that were given back: the worker was shut down before it could begin them, or the plugins changed under it.
     pub handed_back: u64,
     /// Jobs that were claimed and are not begun.
     pub waiting: u64,
@@ -170,18 +174,24 @@ impl Worker {
             wake: wake.clone(),
             counters: counters.clone(),
             lost_looks: 0,
+            learned_with: None,
         };
         WorkerHandle { task: tokio::spawn(task.run()), stop, drains, wake, lanes: sender, counters }
     }
 
     /// Finds out what one episode teaches.
-    async fn study(&self, job: Job) -> Result<Studied, String> {
+    async fn study(&self, job: Job, plugins: &dyn PluginSet) -> Result<Studied, String> {
         if job.attempt > CLAIMS_MAX {
             return Err(format!("claimed {CLAIMS_MAX} times and never finished"));
         }
         let episode = self.episodes.get(job.episode_id).await.map_err(|error| error.to_string())?;
-        let teaching = episode.map(|episode| self.teaching(&episode)).transpose()?;
-        Ok(Studied { job, teaching })
+        let Some(episode) = episode else { return Ok(Studied { job, teaching: None }) };
+        let mut teaching = self.teaching(&episode)?;
+        if !plugins.version().is_empty() {
+            let seen = plugins.extract(&episode).await?;
+            teaching = teaching.with_plugins(plugins.version(), &episode, seen);
+        }
+        Ok(Studied { job, teaching: Some(teaching) })
     }
 
     fn teaching(&self, episode: &Episode) -> Result<Teaching, String> {
@@ -203,6 +213,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no stated reason")
 }
 
+/// Why a job is given back that was studied with other plugins than those in use.
+const OUTDATED: &str = "studied with extractors that are not in use any more";
+
 /// The task of a worker.
 struct Task {
     worker: Worker,
@@ -214,6 +227,8 @@ struct Task {
     counters: Arc<Counters>,
     /// Looks in a row that failed.
     lost_looks: u32,
+    /// The plugins that the store was last told of.
+    learned_with: Option<String>,
 }
 
 impl Task {
@@ -276,7 +291,9 @@ impl Task {
     }
 
     /// Claims as many jobs as are sure to find room, and returns how many.
-    async fn claim(&self) -> Result<usize, StoreError> {
+    async fn claim(&mut self) -> Result<usize, StoreError> {
+        // Also where there is nothing to do: what other plugins saw must go.
+        self.plugins().await?;
         let max = self.sender.room().min(CLAIM_JOBS_MAX);
         if max == 0 {
             return Ok(0);
@@ -287,10 +304,23 @@ impl Task {
         let claimed = jobs.len();
         for job in jobs {
             if let Err(job) = self.sender.try_push(job) {
-                self.give_back(job).await;
+                self.give_back(job, "not begun: there was no room").await;
             }
         }
         Ok(claimed)
+    }
+
+    /// The plugins in use, after the store was told of them: if they are others than before, everything is learned anew.
+    async fn plugins(&mut self) -> Result<Arc<dyn PluginSet>, StoreError> {
+        let plugins = self.worker.plugins.in_use().await;
+        if self.learned_with.as_deref() != Some(plugins.version()) {
+            let episodes = self.worker.patterns.learn_with(plugins.version().to_owned()).await?;
+            if episodes > 0 {
+                tracing::info!(episodes, "learning everything anew: other extractors are in use");
+            }
+            self.learned_with = Some(plugins.version().to_owned());
+        }
+        Ok(plugins)
     }
 
     async fn until_next(&self) -> Result<Duration, StoreError> {
@@ -316,10 +346,14 @@ impl Task {
 
     /// Makes one attempt at this job and at those that wait behind it, as many as are recorded together, and notes how each went.
     async fn attempt(&mut self, first: Job) {
+        let plugins = match self.plugins().await {
+            Ok(plugins) => plugins,
+            Err(error) => return self.fail(first, error.to_string()).await,
+        };
         let mut studied = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            match self.worker.study(job).await {
+            match self.worker.study(job, plugins.as_ref()).await {
                 Ok(one) => studied.push(one),
                 Err(error) => self.fail(job, error).await,
             }
@@ -331,14 +365,30 @@ impl Task {
                 None
             };
         }
+        // One of the plugins may have been found unfit meanwhile. What it saw is not recorded, so that the queue is never
+        // empty while something is left to be learned anew.
+        if !plugins.version().is_empty()
+            && self.plugins().await.is_ok_and(|now| now.version() != plugins.version())
+        {
+            for one in studied {
+                self.give_back(one.job, OUTDATED).await;
+            }
+            return;
+        }
         if studied.len() > 1 && self.record(&studied).await.is_ok() {
             return;
         }
         // One by one, so that what cannot be recorded keeps nothing else from being recorded.
         for one in studied {
             let job = one.job;
-            if let Err(error) = self.record(&[one]).await {
-                self.fail(job, error.to_string()).await;
+            match self.record(&[one]).await {
+                Ok(()) => {}
+                // Another process noticed first that the plugins changed; they are looked at again before anything else.
+                Err(StoreError::Conflict) => {
+                    self.learned_with = None;
+                    self.give_back(job, OUTDATED).await;
+                }
+                Err(error) => self.fail(job, error.to_string()).await,
             }
         }
     }
@@ -378,14 +428,13 @@ impl Task {
     /// Gives back what was claimed and not begun.
     async fn hand_back(&mut self) {
         while let Some(job) = self.receiver.try_pop() {
-            self.give_back(job).await;
+            self.give_back(job, "not begun: the worker was shut down").await;
         }
     }
 
-    async fn give_back(&self, job: Job) {
+    async fn give_back(&self, job: Job, reason: &str) {
         count(&self.counters.handed_back);
-        let reason = "not begun: the worker was shut down".to_owned();
-        if let Err(error) = self.worker.jobs.fail(job, reason, Retry::Unbegun).await {
+        if let Err(error) = self.worker.jobs.fail(job, reason.to_owned(), Retry::Unbegun).await {
             tracing::warn!(job = %job.id, %error, "failed to hand a job back; it is due again after its lease");
         }
     }

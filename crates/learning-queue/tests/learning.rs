@@ -8,6 +8,7 @@ use memory_core::episode::{NewStep, Outcome};
 use memory_core::extract::Registry;
 use memory_core::id::EpisodeId;
 use memory_core::memory::{Memory, NewEpisode, Question};
+use memory_core::port::NoPlugins;
 use memory_core::retrieve::{Advice, Filter, Item, Kind};
 use testkit::episode::{failed, finished, in_domain, ok};
 use testkit::{InMemoryStore, Stores, TestSource};
@@ -18,6 +19,7 @@ fn worker(stores: &Stores, source: &Arc<TestSource>) -> WorkerHandle {
         episodes: stores.episodes.clone(),
         patterns: stores.patterns.clone(),
         registry: Arc::new(Registry::default()),
+        plugins: Arc::new(NoPlugins),
         source: source.clone(),
         handlers: Vec::new(),
     }

@@ -11,15 +11,15 @@ use learning_queue::limits::{CLAIMS_MAX, LEASE_SECONDS, RECORDED_JOBS_MAX};
 use learning_queue::{Error, Worker, WorkerHandle};
 use memory_core::episode::{Episode, EpisodeHead, Outcome};
 use memory_core::event::{EpisodeEvent, EventHandler};
-use memory_core::extract::{Extractor, Finding, Registry};
+use memory_core::extract::{Extractor, Finding, Registry, Sighting};
 use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::{Job, JobCounts};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
 use memory_core::memory::{Memory, NewEpisode};
 use memory_core::pattern::{Fields, Pattern};
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, PatternStore,
-    Source, StepInsertion, StoreError, Studied,
+    Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, NoPlugins,
+    PatternStore, PluginSet, Plugins, Source, StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{failed, finished, named, ok};
@@ -74,11 +74,16 @@ impl Scene {
     }
 
     fn worker(&self, stores: &Stores, registry: Registry) -> WorkerHandle {
+        self.worker_with(stores, registry, Arc::new(NoPlugins))
+    }
+
+    fn worker_with(&self, stores: &Stores, registry: Registry, plugins: Arc<dyn Plugins>) -> WorkerHandle {
         Worker {
             jobs: stores.jobs.clone(),
             episodes: stores.episodes.clone(),
             patterns: stores.patterns.clone(),
             registry: Arc::new(registry),
+            plugins,
             source: self.source.clone(),
             handlers: vec![self.learned.clone()],
         }
@@ -137,6 +142,50 @@ fn touchy(asked: &Touchy) -> Registry {
     Registry::new(vec![Box::new(asked.clone())])
 }
 
+/// The plugins of a user who changes them: of this version, they see this in every episode; without a text they cannot be asked.
+#[derive(Default)]
+struct Changing(std::sync::Mutex<Seer>);
+
+#[derive(Clone, Default)]
+struct Seer {
+    version: &'static str,
+    text: Option<&'static str>,
+}
+
+impl Changing {
+    fn now(&self, version: &'static str, text: Option<&'static str>) {
+        *self.0.lock().unwrap() = Seer { version, text };
+    }
+}
+
+#[async_trait]
+impl Plugins for Changing {
+    async fn in_use(&self) -> Arc<dyn PluginSet> {
+        Arc::new(self.0.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl PluginSet for Seer {
+    fn version(&self) -> &str {
+        self.version
+    }
+
+    async fn extract(&self, _episode: &Episode) -> Result<Vec<Sighting>, String> {
+        let text = self.text.ok_or("not now")?;
+        Ok(vec![Sighting::new(self.version, text, None)?])
+    }
+}
+
+impl Scene {
+    /// What the plugins saw, and in how many episodes.
+    async fn seen(&self) -> Vec<(String, u32)> {
+        let listing = Listing { kind: Some("custom".into()), max: 10, ..Listing::default() };
+        let patterns = self.stores.patterns.list(listing).await.unwrap();
+        patterns.iter().map(|pattern| (pattern.body.describe(), pattern.tally.episodes)).collect()
+    }
+}
+
 /// A store of patterns that lets each record through only with a permit.
 struct Gate {
     inner: Arc<dyn PatternStore>,
@@ -170,6 +219,10 @@ impl PatternStore for Gate {
 
     async fn relearn(&self) -> Result<u64, StoreError> {
         self.inner.relearn().await
+    }
+
+    async fn learn_with(&self, plugins: String) -> Result<u64, StoreError> {
+        self.inner.learn_with(plugins).await
     }
 }
 
@@ -495,4 +548,68 @@ async fn an_episode_that_is_gone_teaches_nothing_and_its_job_is_done() {
     assert_eq!(scene.counts().await, JobCounts::default());
     assert_eq!(scene.learned.episodes(), []);
     assert_eq!(worker.metrics().done, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_other_plugins_everything_is_learned_anew() {
+    let scene = Scene::new();
+    scene.add(success()).await;
+    scene.add(success()).await;
+    let plugins = Arc::new(Changing::default());
+    let worker = scene.worker_with(&scene.stores, Registry::default(), plugins.clone());
+    worker.drain().await.unwrap();
+    assert_eq!((scene.seen().await, worker.metrics().done), (vec![], 2));
+    for (version, text) in [("a", "this"), ("b", "that")] {
+        plugins.now(version, Some(text));
+        worker.drain().await.unwrap();
+        assert_eq!(scene.seen().await, [(format!("{version}: {text}"), 2)]);
+    }
+    worker.drain().await.unwrap();
+    assert_eq!(worker.metrics().done, 6, "only when they change");
+    plugins.now("", None);
+    scene.learned.wait_for(8).await;
+    assert_eq!(scene.seen().await, [], "it is noticed though nothing is to be done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_episode_whose_plugins_cannot_be_asked_is_studied_later() {
+    let scene = Scene::new();
+    scene.add(success()).await;
+    let plugins = Arc::new(Changing::default());
+    plugins.now("a", None);
+    let worker = scene.worker_with(&scene.stores, Registry::default(), plugins.clone());
+    worker.drain().await.unwrap();
+    assert_eq!((worker.metrics().failed, scene.learned.episodes()), (1, vec![]), "not without what they see");
+    plugins.now("a", Some("this"));
+    scene.pass(60);
+    worker.drain().await.unwrap();
+    assert_eq!(scene.seen().await, [("a: this".to_owned(), 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_with_plugins_that_another_process_replaced_is_not_recorded() {
+    let scene = Scene::new();
+    let (gate, stores) = scene.gate();
+    let plugins = Arc::new(Changing::default());
+    plugins.now("a", Some("this"));
+    let worker = Arc::new(scene.worker_with(&stores, Registry::default(), plugins.clone()));
+    for _ in 0..2 {
+        scene.add(success()).await;
+    }
+    let drained = tokio::spawn({
+        let worker = worker.clone();
+        async move { worker.drain().await }
+    });
+    gate.reached().await;
+    plugins.now("b", Some("that"));
+    assert_eq!(scene.stores.patterns.learn_with("b".into()).await, Ok(2), "says another process");
+    gate.permits.add_permits(100);
+    drained.await.unwrap().unwrap();
+    assert_eq!(scene.seen().await, [("b: that".to_owned(), 2)]);
+    let metrics = worker.metrics();
+    assert_eq!((metrics.failed, metrics.handed_back), (0, 2), "nobody failed");
+    assert_eq!(scene.stores.patterns.learn_with("c".into()).await, Ok(2), "says one that looked too early");
+    worker.drain().await.unwrap();
+    assert_eq!(scene.seen().await, [("b: that".to_owned(), 2)], "what is there now is what counts");
+    assert_eq!(scene.counts().await, JobCounts::default());
 }

@@ -20,6 +20,7 @@ use memory_core::retrieve::Filter;
 use crate::config::command::ConfigCommand;
 use crate::config::reload::InEffect;
 use crate::config::{self, Mistakes, Sources, setting_reference};
+use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
 use crate::model::{self, ModelCommand};
@@ -108,6 +109,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Extractors of your own: JavaScript files that look for patterns in finished episodes
+    Extractor {
+        #[command(subcommand)]
+        command: ExtractorCommand,
     },
     /// Forget all that was learned and learn it anew from the episodes
     Relearn,
@@ -269,6 +275,7 @@ async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<E
         }
         Command::Import { format: ImportFormat::Jsonl { file } } => import_file(settings, file).await,
         Command::Model { command } => model::run(command, &settings),
+        Command::Extractor { command } => extractor::run(command, settings).await,
         Command::Relearn => relearn(settings).await,
         Command::Forget { what } => forget(settings, what).await,
         Command::Health { detailed, json } => health(settings, detailed, json).await,
@@ -283,7 +290,7 @@ async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<E
 async fn query(settings: Arc<InEffect>, question: Question, json: bool) -> anyhow::Result<ExitCode> {
     let form = Form::new(question.limit, None, false);
     let app = App::open(settings).await?;
-    let answer = app.memory.recall(question).await;
+    let answer = app.whole_memory.recall(question).await;
     app.close().await;
     let answer = WireAnswer::fit(&answer.context("failed to answer")?, form);
     let mut out = std::io::stdout().lock();
@@ -409,7 +416,7 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
 
 async fn relearn(settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
-    let episodes = app.memory.relearn().await.context("failed to forget what was learned");
+    let episodes = app.whole_memory.relearn().await.context("failed to forget what was learned");
     if episodes.is_ok() {
         app.learn_all().await;
     }
@@ -424,8 +431,8 @@ async fn relearn(settings: Arc<InEffect>) -> anyhow::Result<ExitCode> {
 async fn forget(settings: Arc<InEffect>, what: Forgotten) -> anyhow::Result<ExitCode> {
     let app = App::open(settings).await?;
     let (forgotten, named) = match what {
-        Forgotten::Episode { id } => (app.memory.delete_episode(id).await, format!("episode {id}")),
-        Forgotten::Pattern { id } => (app.memory.delete_pattern(id).await, format!("pattern {id}")),
+        Forgotten::Episode { id } => (app.whole_memory.delete_episode(id).await, format!("episode {id}")),
+        Forgotten::Pattern { id } => (app.whole_memory.delete_pattern(id).await, format!("pattern {id}")),
     };
     app.close().await;
     forgotten.with_context(|| format!("failed to forget {named}"))?;

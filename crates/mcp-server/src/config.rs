@@ -243,6 +243,11 @@ impl Settings {
         self.data_dir.join("models")
     }
 
+    /// The directory of the extractors that the user adds.
+    pub(crate) fn extractors(&self) -> PathBuf {
+        self.data_dir.join("extractors")
+    }
+
     /// Creates the data directory, for its owner's eyes only.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
         Refusal::Closed(_) => "closed",
         Refusal::Broken(_) => "internal",
         Refusal::ShutDown => "shut_down",
+        Refusal::Cancelled => "cancelled",
     };
     self::refusal(kind, &format!("failed to run the code: {refusal}"), &[])
 }

@@ -234,7 +234,7 @@ async fn store(app: &App, batch: Vec<(u64, NewEpisode)>, report: &mut ImportRepo
         batch.iter().map(|(line, episode)| (*line, episode.steps.len() as u64)).collect();
     let episodes = batch.into_iter().map(|(_, episode)| episode).collect();
     let first = lines.first().map_or(0, |(line, _)| *line);
-    let results = app.memory.import(episodes).await.with_context(|| {
+    let results = app.whole_memory.import(episodes).await.with_context(|| {
         format!("failed to store the runs from line {first} on; what came before is stored, repeat the import to go on")
     })?;
     for ((line, steps), result) in lines.into_iter().zip(results) {

@@ -11,6 +11,8 @@ pub(crate) const REQUESTS_PENDING_MAX: usize = 128;
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 64;
 /// How long requests already received may take after the input has ended.
 pub(crate) const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(30);
+/// How long programs of an agent may go on after the input has ended; nobody may be there any more.
+pub(crate) const LAST_CODE_WAIT: Duration = Duration::from_secs(2);
 /// How long background work may take to come to a good end when the server stops.
 pub(crate) const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
 
@@ -136,3 +138,29 @@ pub(crate) const SESSIONS_MAX: usize = 64;
 pub(crate) const SESSION_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Requests to listen that are open at the same time, by HTTP with one key.
 pub(crate) const HTTP_LISTENERS_MAX: usize = 64;
+
+/// Extractors of the user that are looked at, in the order of their names.
+pub(crate) const EXTRACTORS_MAX: usize = 16;
+/// Longest name of an extractor, in bytes.
+pub(crate) const EXTRACTOR_NAME_BYTES_MAX: usize = 64;
+/// Longest description of an extractor, in characters.
+pub(crate) const EXTRACTOR_DESCRIPTION_CHARS_MAX: usize = 400;
+/// Instructions that an extractor may take for one episode, about a quarter of a second. It is this that stops one and not a
+/// clock, so that the same episode teaches the same on every machine and however busy it is.
+pub(crate) const EXTRACTOR_FUEL: u64 = 1_000_000_000;
+/// Time that an extractor may take for one episode where the machine is so slow that its instructions do not stop it.
+pub(crate) const EXTRACTOR_WAIT: Duration = Duration::from_secs(5);
+/// Largest memory of an extractor, in bytes.
+pub(crate) const EXTRACTOR_MEMORY_BYTES: usize = 48 * 1024 * 1024;
+/// Longest source of an extractor, in bytes.
+pub(crate) const EXTRACTOR_BYTES_MAX: usize = 256 * 1024;
+/// Longest episode that is shown to extractors, in bytes of its JSON.
+pub(crate) const EXTRACTOR_INPUT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Faults in a row for which an extractor is quarantined.
+pub(crate) const EXTRACTOR_FAULTS_MAX: u32 = 3;
+/// Episodes without a fault that make up for one with a fault.
+pub(crate) const EXTRACTOR_EPISODES_A_FAULT: u32 = 4;
+/// Largest file that tells why an extractor is quarantined, in bytes.
+pub(crate) const EXTRACTOR_MARK_BYTES_MAX: u64 = 64 * 1024;
+/// Largest file with an episode that an extractor is tried on, in bytes.
+pub(crate) const EXTRACTOR_EPISODE_BYTES_MAX: u64 = 16 * 1024 * 1024;

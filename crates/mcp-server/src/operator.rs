@@ -19,6 +19,7 @@ use storage_turso::TursoStore;
 use crate::alert::Alert;
 use crate::config::reload::WireConfiguration;
 use crate::disclosure::{Era, Level};
+use crate::plugins;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
 
@@ -37,7 +38,7 @@ pub(crate) enum Status {
 /// One part of the system.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
-    /// database, queue, cache, search_index, model or sandbox.
+    /// database, queue, cache, search_index, model, sandbox or, if there are any, extractors.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
     /// In words.
@@ -96,6 +97,9 @@ pub(crate) struct HealthMetrics {
     pub(crate) sandbox: Option<WireSandbox>,
     /// The level of the user, which says what clients are shown.
     level: Option<Level>,
+    /// Those that the user added, since the process started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extractors: Vec<WireExtractor>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
     pub(crate) process: Option<MetricsReport>,
 }
@@ -164,6 +168,24 @@ pub(crate) struct WireSandbox {
     closed: u64,
 }
 
+#[derive(Debug, JsonSchema, Serialize)]
+struct WireExtractor {
+    name: String,
+    /// in_use, disabled, quarantined or unusable.
+    state: &'static str,
+    /// Episodes that it was shown.
+    runs: u64,
+    /// How many of these it failed on.
+    faults: u64,
+}
+
+impl From<plugins::Status> for WireExtractor {
+    fn from(status: plugins::Status) -> Self {
+        let plugins::Status { name, state, runs, faults, .. } = status;
+        Self { name, state: state.name(), runs, faults }
+    }
+}
+
 impl App {
     /// Uses every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
     /// latencies of each tool and the settings that may change.
@@ -182,7 +204,8 @@ impl App {
         let damage = if detailed { Some(self.store.check().await) } else { None };
         let cache = self.cache.status();
         let (index, embedding) = (self.index.status(), self.embedding.status());
-        let components = vec![
+        let extractors = self.extractors.status().await;
+        let mut components = vec![
             database(&counts, damage.as_ref()).took(counted_in),
             queue(&jobs).took(queue_took),
             self.cache_component().await,
@@ -190,6 +213,7 @@ impl App {
             self.model_component(&embedding).await,
             self.sandbox_component(detailed).await,
         ];
+        components.extend(extractors_component(&extractors));
         let alerts = self.alerts.raised();
         let alerted = if alerts.is_empty() { Status::Ok } else { Status::Degraded };
         HealthReport {
@@ -222,6 +246,7 @@ impl App {
                 }),
                 sandbox: Some(WireSandbox::from(self.sandbox.status())),
                 level: Some(self.disclosure.level(Era::Legacy)),
+                extractors: extractors.into_iter().map(WireExtractor::from).collect(),
                 process: Some(self.metrics.report()),
             },
         }
@@ -338,6 +363,7 @@ impl App {
                 cache: None,
                 sandbox: None,
                 level: None,
+                extractors: Vec::new(),
                 process: None,
             },
         }
@@ -419,6 +445,20 @@ fn search_index(index: &IndexStatus) -> (Status, String) {
         _ if !is_ready => (Status::Ok, "it is made by the first search".to_owned()),
         _ => (Status::Ok, format!("{documents} documents")),
     }
+}
+
+/// How it stands with the extractors of the user, if there are any.
+fn extractors_component(extractors: &[plugins::Status]) -> Option<Component> {
+    let in_use = extractors.iter().filter(|one| one.state == plugins::State::InUse).count();
+    let mut detail = format!("{in_use} of {} in use", extractors.len());
+    let mut status = Status::Ok;
+    for plugins::Status { name, state, .. } in extractors {
+        if let plugins::State::Quarantined(why) | plugins::State::Unusable(why) = state {
+            status = Status::Degraded;
+            detail += &format!("; {name} is {}: {why}", state.name());
+        }
+    }
+    (!extractors.is_empty()).then_some(Component::new("extractors", (status, detail)))
 }
 
 fn model(status: &embeddings::Status) -> (Status, String) {

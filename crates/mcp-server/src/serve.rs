@@ -17,7 +17,7 @@ use crate::config::reload::{Following, InEffect, SetFilter};
 use crate::config::{Content, Loaded, Sources};
 use crate::connect;
 use crate::http::Endpoint;
-use crate::limits::{LISTENERS_MAX, SHUTDOWN_WAIT};
+use crate::limits::{LAST_CODE_WAIT, LISTENERS_MAX, SHUTDOWN_WAIT};
 use crate::server::Server;
 use crate::wiring::App;
 
@@ -40,6 +40,7 @@ pub(crate) async fn stdio(
     let following = following(sources, content, &app, set_filter);
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_on_signal(app.stop.clone()));
+    tasks.spawn(stop_code_after(app.closing.clone(), app.clone()));
     tasks.spawn(stop_without_key(app.settings.subscribe(), key, principal.clone(), app.stop.clone()));
     if let Some(address) = settings.metrics.address {
         match Endpoint::bind(address, &settings, "metrics.address").await {
@@ -91,6 +92,7 @@ pub(crate) async fn http(
     let following = following(sources, content, &app, set_filter);
     let mut tasks = JoinSet::new();
     tasks.spawn(stop_on_signal(app.stop.clone()));
+    tasks.spawn(stop_code_after(app.closing.clone(), app.clone()));
     if let Some(metrics) = metrics {
         writeln!(std::io::stderr(), "memory-mcp: measurements at http://{}/metrics", metrics.address())?;
         tasks.spawn(metrics.serve_metrics(app.clone()));
@@ -133,6 +135,13 @@ async fn stop_without_key(
             }
         }
     }
+}
+
+/// Stops the programs of agents a while after the input has ended, or the server is to stop.
+async fn stop_code_after(end: CancellationToken, app: Arc<App>) {
+    end.cancelled().await;
+    tokio::time::sleep(LAST_CODE_WAIT).await;
+    app.sandbox.shutdown().await;
 }
 
 async fn stop_on_signal(stop: CancellationToken) {

@@ -107,7 +107,7 @@ pub(crate) struct Server {
 impl Server {
     /// The server of a connection whose requests are this principal's.
     pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>, listeners_max: usize) -> Self {
-        let memory = app.memory.for_access(&principal.access);
+        let memory = app.whole_memory.for_access(&principal.access);
         Self {
             admission: Arc::new(Admission::new(app.turns.clone())),
             app,

@@ -26,13 +26,15 @@ use crate::alert::Alerts;
 use crate::config::reload::InEffect;
 use crate::disclosure::{Disclosure, Level};
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
+use crate::plugins::Extractors;
 use crate::telemetry::Metrics;
 use crate::workspace::WorkTree;
 
 /// Everything that runs.
 pub(crate) struct App {
-    /// The use cases, as who runs the program may use them; for anybody else they are got from it.
-    pub(crate) memory: Memory,
+    /// The use cases as who runs the program may use them. What serves a caller goes through
+    /// [`Server::memory`](crate::server::Server::memory), which is got from it.
+    pub(crate) whole_memory: Memory,
     /// What happened since the start.
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) store: TursoStore,
@@ -54,6 +56,8 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
     /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
     pub(crate) closing: CancellationToken,
+    /// Those that the user added.
+    pub(crate) extractors: Arc<Extractors>,
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
     counting: JoinHandle<()>,
@@ -142,11 +146,13 @@ impl App {
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
         let metrics = Arc::new(Metrics::default());
+        let extractors = Arc::new(Extractors::new(settings.extractors()));
         let worker = Worker {
             jobs: shared.clone(),
             episodes: shared.clone(),
             patterns: shared.clone(),
             registry: Arc::new(Registry::default()),
+            plugins: extractors.clone(),
             source: source.clone(),
             handlers: vec![metrics.clone() as Arc<dyn EventHandler>],
         }
@@ -172,7 +178,7 @@ impl App {
         });
         let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
-        let memory = Memory::new(ports, handlers);
+        let whole_memory = Memory::new(ports, handlers);
         let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
         let turns = Arc::new(Semaphore::new(settings.limits.requests_at_once as usize));
         let (level_pin, pinned) = watch::channel(settings.tools.level);
@@ -185,7 +191,7 @@ impl App {
         let worker = Mutex::new(Some(worker));
         let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
-            memory,
+            whole_memory,
             metrics,
             store,
             cache,
@@ -199,6 +205,7 @@ impl App {
             turns,
             stop,
             closing,
+            extractors,
             worker,
             upkeep,
             counting,
@@ -233,6 +240,7 @@ impl App {
         {
             tracing::warn!(%error, "failed to stop the background worker in good order");
         }
+        self.extractors.shutdown().await;
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }

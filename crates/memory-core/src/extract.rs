@@ -2,6 +2,7 @@
 
 mod attempt;
 mod context;
+mod custom;
 mod decision_point;
 mod error_recovery;
 mod pitfall;
@@ -10,6 +11,7 @@ mod transition;
 
 pub use attempt::{Attempt, attempt_keys};
 pub use context::Context;
+pub use custom::Sighting;
 pub use decision_point::DecisionPoint;
 pub use error_recovery::{ErrorRecovery, error_class, error_kind};
 pub use pitfall::Pitfall;
@@ -61,6 +63,9 @@ pub struct Teaching {
     pub findings: Vec<Finding>,
     /// What was done in it.
     pub experience: Experience,
+    /// The extractors of the user that it was studied with beside our own, see
+    /// [`PluginSet::version`](crate::port::PluginSet::version); empty where there were none.
+    pub plugins: String,
 }
 
 /// What was done in an episode, whatever came of it.
@@ -80,6 +85,17 @@ impl Experience {
 }
 
 impl Teaching {
+    /// Adds what the extractors of the user saw in the episode. What that is worth is how the episode ended, as for our own
+    /// extractors: none of them can make a success of anything.
+    #[must_use]
+    pub fn with_plugins(mut self, version: &str, episode: &Episode, seen: Vec<Sighting>) -> Self {
+        self.plugins = version.to_owned();
+        if let Some(credit) = episode.head.outcome().and_then(|outcome| outcome.credit()) {
+            self.findings.extend(merge(seen.into_iter().map(|sighting| sighting.credited(credit))));
+        }
+        self
+    }
+
     /// What a finding adds to its pattern. How reliable an outcome is says nothing about a recovery, which the steps show.
     pub fn observation(&self, finding: &Finding) -> Tally {
         let reliance = match finding.body.measure() {
@@ -132,6 +148,7 @@ impl Registry {
             at: episode.head.started_at.min(now),
             findings: self.extract(episode),
             experience: Experience::of(&episode.steps),
+            plugins: String::new(),
         }
     }
 }

@@ -116,6 +116,8 @@ pub const STATE_TOOLS_MAX: usize = 3;
 pub const RECOVERY_STEPS_MAX: usize = 6;
 /// Longest normalized error, in characters.
 pub const ERROR_CLASS_CHARS_MAX: usize = 160;
+/// Longest text of a pattern of an extractor that the user added, in characters.
+pub const CUSTOM_CHARS_MAX: usize = 240;
 /// Longest quotation kept as the detail of a piece of evidence, in characters.
 pub const DETAIL_CHARS_MAX: usize = 240;
 

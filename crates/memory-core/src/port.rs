@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::access::{Access, Refusal};
 use crate::citation::{Citation, Citations, Fingerprint, Sight};
 use crate::episode::{Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
-use crate::extract::{Attempt, Teaching};
+use crate::extract::{Attempt, Sighting, Teaching};
 use crate::feedback::Feedback;
 use crate::id::{EpisodeId, NoteId, PatternId};
 use crate::job::{Job, JobCounts, NewJob, Retry};
@@ -237,7 +237,8 @@ pub struct Evidence {
 #[async_trait]
 pub trait PatternStore: Send + Sync {
     /// Replaces what each job's episode teaches and finishes the jobs, all in one transaction. To study an episode again
-    /// changes nothing. What was done in it is always [`Experience::of`](crate::extract::Experience::of) its steps, so a store
+    /// changes nothing. [`StoreError::Conflict`], and nothing is recorded, if one was studied with other plugins than
+    /// [`learn_with`](Self::learn_with) named last. What was done in it is always [`Experience::of`](crate::extract::Experience::of) its steps, so a store
     /// may take that in once and work it out anew to take it back. Returns for each job the patterns that its episode now
     /// supports.
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError>;
@@ -253,6 +254,50 @@ pub trait PatternStore: Send + Sync {
     async fn evidence(&self, id: PatternId, max: usize) -> Result<Vec<Evidence>, StoreError>;
     /// Forgets all that was learned and queues every completed episode to be studied again. Returns how many.
     async fn relearn(&self) -> Result<u64, StoreError>;
+    /// Names the plugins that everything is to be learned with, see [`PluginSet::version`]. If it was others, everything is
+    /// learned anew, see [`relearn`](Self::relearn); returns how many episodes that are. A new store has none.
+    async fn learn_with(&self, plugins: String) -> Result<u64, StoreError>;
+}
+
+/// Extractors that the user added. They are not ours, may be slow or wrong, and change while the program runs.
+#[async_trait]
+pub trait Plugins: Send + Sync {
+    /// Those that are in use now.
+    async fn in_use(&self) -> Arc<dyn PluginSet>;
+}
+
+/// Extractors of the user that were in use at some time.
+#[async_trait]
+pub trait PluginSet: Send + Sync {
+    /// Differs for sets of which one may see in an episode what the other does not; empty for the empty set.
+    fn version(&self) -> &str;
+    /// What they see in a finished episode. The same episode gives the same; one that fails sees nothing.
+    ///
+    /// # Errors
+    /// Why it could not be found out now, though it may be later.
+    async fn extract(&self, episode: &Episode) -> Result<Vec<Sighting>, String>;
+}
+
+/// No extractors of the user: the plugins of a memory without any, and the set of none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPlugins;
+
+#[async_trait]
+impl Plugins for NoPlugins {
+    async fn in_use(&self) -> Arc<dyn PluginSet> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl PluginSet for NoPlugins {
+    fn version(&self) -> &str {
+        ""
+    }
+
+    async fn extract(&self, _episode: &Episode) -> Result<Vec<Sighting>, String> {
+        Ok(Vec::new())
+    }
 }
 
 /// What followed a state.

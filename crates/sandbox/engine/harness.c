@@ -79,6 +79,10 @@ int __stdio_close(FILE *file) { return 0; }
 int __isatty(int descriptor) { return 0; }
 
 static void emit_value(int channel, JSValueConst value) {
+    if (JS_IsSymbol(value)) {
+        host_emit(channel, "Symbol()", 8);
+        return;
+    }
     size_t length;
     const char *text = JS_ToCStringLen(context, &length, value);
     if (text) {
@@ -121,6 +125,8 @@ static int emit_exception(void) { return emit_thrown(JS_GetException(context)); 
 static void log_argument(int channel, JSValueConst value) {
     if (JS_IsError(value)) {
         JSValue stack = JS_GetPropertyStr(context, value, "stack");
+        if (JS_IsException(stack))
+            JS_FreeValue(context, JS_GetException(context));
         emit_value(channel, value);
         if (JS_IsString(stack)) {
             host_emit(channel, "\n", 1);
@@ -140,10 +146,6 @@ static void log_argument(int channel, JSValueConst value) {
         if (told)
             return;
     }
-    if (JS_IsSymbol(value)) {
-        host_emit(channel, "Symbol()", 8);
-        return;
-    }
     emit_value(channel, value);
 }
 
@@ -159,8 +161,14 @@ static JSValue console_log(JSContext *ctx, JSValueConst this, int count, JSValue
 
 static JSValue memory_call(JSContext *ctx, JSValueConst this, int count, JSValueConst *values, int function) {
     JSValue arguments = JS_NewArray(ctx);
+    if (JS_IsException(arguments))
+        return arguments;
+    // Defined, not set: what a program has made of the prototype of all arrays does not matter.
     for (int i = 0; i < count; i++)
-        JS_SetPropertyUint32(ctx, arguments, i, JS_DupValue(ctx, values[i]));
+        if (JS_DefinePropertyValueUint32(ctx, arguments, i, JS_DupValue(ctx, values[i]), JS_PROP_C_W_E) < 0) {
+            JS_FreeValue(ctx, arguments);
+            return JS_EXCEPTION;
+        }
     JSValue json = JS_JSONStringify(ctx, arguments, JS_UNDEFINED, JS_UNDEFINED);
     JS_FreeValue(ctx, arguments);
     if (JS_IsException(json))
@@ -212,10 +220,12 @@ static char *module_name(JSContext *ctx, const char *base, const char *name, voi
     return js_strdup(ctx, name);
 }
 
-static void forget_rejection(int i) {
-    JS_FreeValue(context, rejections[i].promise);
-    JS_FreeValue(context, rejections[i].reason);
+// Off the list before anything is freed or told: either can run code of the program, which may handle others.
+static JSValue take_rejection(int i) {
+    JSValue promise = rejections[i].promise, reason = rejections[i].reason;
     rejections[i] = rejections[--rejected];
+    JS_FreeValue(context, promise);
+    return reason;
 }
 
 // Keeps the rejections that nobody has handled, to be told at the end.
@@ -223,7 +233,7 @@ static void note_rejection(JSContext *ctx, JSValueConst promise, JSValueConst re
     if (handled) {
         for (int i = 0; i < rejected; i++)
             if (JS_IsStrictEqual(ctx, rejections[i].promise, promise)) {
-                forget_rejection(i);
+                JS_FreeValue(ctx, take_rejection(i));
                 return;
             }
     } else if (rejected < REJECTIONS_MAX) {
@@ -422,9 +432,10 @@ static void finish_jobs(void) {
     while (rejected) {
         static const char UNHANDLED[] = "unhandled rejection: ";
         host_emit(ERR, UNHANDLED, sizeof UNHANDLED - 1);
-        log_argument(ERR, rejections[0].reason);
+        JSValue reason = take_rejection(0);
+        log_argument(ERR, reason);
+        JS_FreeValue(context, reason);
         host_emit(ERR, "\n", 1);
-        forget_rejection(0);
     }
 }
 

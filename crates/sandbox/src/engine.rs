@@ -79,8 +79,7 @@ fn link(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
                 let memory = memory(&mut caller)?;
                 let (bytes, run) = memory.data_and_store_mut(&mut caller);
                 let text = range(text, length).and_then(|range| bytes.get(range)).ok_or_else(outside)?;
-                let arguments = String::from_utf8_lossy(text).into_owned();
-                run.call(HostFunction::of(function), arguments).await.map_err(|stopped| run.halt(stopped))
+                run.call(HostFunction::of(function), text).await.map_err(|stopped| run.halt(stopped))
             })
         },
     )?;

@@ -163,6 +163,9 @@ pub enum Refusal {
     /// The engine cannot be made.
     #[error("the sandbox does not work: {0}")]
     Broken(String),
+    /// Whoever asked for it does not want it any more.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The program that runs all this is about to end.
     #[error("the sandbox was shut down")]
     ShutDown,

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use wasmtime::{TypedFunc, WasmParams, WasmResults};
@@ -123,11 +123,20 @@ impl Run {
         Ok(())
     }
 
+    /// The arguments of a call as a text, unless they are so long that reading them would cost the host more than it may.
+    fn arguments(&self, arguments: &[u8]) -> Result<String, String> {
+        let max = self.limits.map_or(OUTPUT_BYTES_EVER, |limits| limits.argument_bytes);
+        if arguments.len() > max {
+            return Err(format!("the arguments have {} bytes, at most {max} are read", arguments.len()));
+        }
+        Ok(String::from_utf8_lossy(arguments).into_owned())
+    }
+
     /// Calls the host; the reply is then to be taken. Its length, or below zero that of an error.
     pub(crate) async fn call(
         &mut self,
         function: Option<HostFunction>,
-        arguments: String,
+        arguments: &[u8],
     ) -> Result<i32, Stopped> {
         self.host_calls = self.host_calls.saturating_add(1);
         if let Some(limits) = self.limits
@@ -137,24 +146,42 @@ impl Run {
             return Err(Stopped::new(Reason::HostCalls, message));
         }
         let reply = match (function, &self.host) {
-            (Some(function), Some(host)) => host.call(function, arguments).await,
+            (Some(function), Some(host)) => match self.arguments(arguments) {
+                Ok(arguments) => host.call(function, arguments).await,
+                Err(too_long) => Err(too_long),
+            },
             _ => Err("this function was not granted".to_owned()),
         };
         let max = self.limits.map_or(OUTPUT_BYTES_EVER, |limits| limits.reply_bytes);
-        let reply = match reply {
-            Ok(reply) if reply.len() > max => Err(format!(
-                "the answer has {} bytes, at most {max} are passed on; ask for less",
-                reply.len()
-            )),
-            other => other,
-        };
         let (text, failed) = match reply {
-            Ok(text) => (text, false),
-            Err(text) => (text, true),
+            Ok(reply) if reply.len() > max => {
+                let bytes = reply.len();
+                (format!("the answer has {bytes} bytes, at most {max} are passed on; ask for less"), true)
+            }
+            Ok(reply) => (reply, false),
+            Err(mut message) => {
+                message.truncate(message.floor_char_boundary(ERROR_BYTES_MAX));
+                (message, true)
+            }
         };
         let length = i32::try_from(text.len()).unwrap_or(i32::MAX - 1);
         self.reply = text.into_bytes();
         Ok(if failed { -(length + 1) } else { length })
+    }
+}
+
+/// The time that this thread has run, since some moment. Where the system does not tell, the time that has passed.
+fn thread_time() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        now.try_into().unwrap_or_default()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        static START: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        START.elapsed()
     }
 }
 
@@ -170,9 +197,9 @@ impl<F: Future> Future for Timed<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let begun = Instant::now();
+        let begun = thread_time();
         let polled = self.inner.as_mut().poll(context);
-        *self.ran += begun.elapsed();
+        *self.ran += thread_time().saturating_sub(begun);
         match polled {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending if self.may.is_some_and(|may| *self.ran >= may) => Poll::Ready(None),
@@ -266,7 +293,12 @@ pub(crate) async fn perform(
 
 fn of_memory(stopped: Stopped, run: &Run) -> Stopped {
     let out_of_memory = match stopped.reason {
-        Reason::Exception | Reason::Syntax => run.error.message.contains("out of memory"),
+        // With no room left for an error, null is thrown, or what is no value at all, or nothing is said.
+        Reason::Exception | Reason::Syntax => {
+            let Thrown { name, message, .. } = &run.error;
+            message.contains("out of memory")
+                || (name.is_empty() && matches!(message.as_str(), "null" | "[uninitialized]" | ""))
+        }
         Reason::Trap => true,
         _ => false,
     };

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::engine::{Engine, QUICKJS};
 use crate::filesystem::Ambient;
 use crate::isolation::Cells;
-use crate::limits::{Limits, QUEUE_RUNS_MAX, RUNS_MAX, TIMEOUT_MAX, WAITING_MAX};
+use crate::limits::{EVENT_TURNS, Limits, QUEUE_RUNS_MAX, RUNS_MAX, TIMEOUT_MAX, WAITING_MAX};
 use crate::monitoring::{Counts, Monitor};
 use crate::report::{Program, Reason, Refusal, Report, Stopped};
 use crate::run::{Host, Run, perform};
@@ -94,10 +95,13 @@ struct Shared {
     waiting: AtomicUsize,
 }
 
+/// Dropped, it ends the thread, whatever runs and waits there.
+type Ending = oneshot::Sender<()>;
+
 /// The way to the thread.
 enum Queue {
     Unused,
-    Open(mpsc::Sender<Job>, std::thread::JoinHandle<()>),
+    Open(mpsc::Sender<Job>, Ending, std::thread::JoinHandle<()>),
     ShutDown,
 }
 
@@ -107,8 +111,7 @@ impl Sandbox {
         Self::with(Layers::ALL, limits, ambient, QUICKJS)
     }
 
-    /// One with some of its layers switched off, for tests.
-    #[doc(hidden)]
+    /// One with some of its layers switched off, for tests and for those who watch over their programs themselves.
     pub fn layered(layers: Layers, limits: Limits) -> Self {
         Self::with(layers, limits, Ambient::default(), QUICKJS)
     }
@@ -166,13 +169,14 @@ impl Sandbox {
             let (sender, receiver) = mpsc::channel(QUEUE_RUNS_MAX);
             let (layers, ambient, module) = (self.layers, self.ambient, self.module);
             let work = Work { layers, ambient, module, shared: self.shared.clone() };
+            let (ending, ended) = oneshot::channel();
             let thread = std::thread::Builder::new()
                 .name("sandbox".to_owned())
-                .spawn(move || work.serve(receiver))
+                .spawn(move || work.serve(receiver, ended))
                 .map_err(|error| Refusal::Broken(error.to_string()))?;
-            *queue = Queue::Open(sender, thread);
+            *queue = Queue::Open(sender, ending, thread);
         }
-        let Queue::Open(sender, _) = &*queue else { return Err(Refusal::ShutDown) };
+        let Queue::Open(sender, ..) = &*queue else { return Err(Refusal::ShutDown) };
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         sender.try_send(job).map_err(|error| {
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -189,8 +193,8 @@ impl Sandbox {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *queue, Queue::ShutDown)
         };
-        if let Queue::Open(sender, thread) = queue {
-            drop(sender);
+        if let Queue::Open(sender, ending, thread) = queue {
+            drop((sender, ending));
             let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::warn!("the thread of the sandbox did not end in good order");
@@ -214,19 +218,21 @@ struct Work {
 }
 
 impl Work {
-    fn serve(self, queue: mpsc::Receiver<Job>) {
+    fn serve(self, queue: mpsc::Receiver<Job>, ended: oneshot::Receiver<()>) {
         give_way();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             // Programs run in short turns; what has come in between is looked at after each few of them.
-            .event_interval(7)
-            .build();
+            .event_interval(EVENT_TURNS)
+            .build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => {
-                let turns = tokio::task::LocalSet::new();
-                runtime.block_on(turns.run_until(self.receive(queue)));
-                // Dropped here, what still runs is stopped where it is.
-            }
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = self.receive(queue) => {}
+                    _ = ended => {}
+                }
+            }),
+            // Dropped with the runtime, what still runs is stopped where it is.
             Err(error) => tracing::error!(%error, "failed to start the sandbox"),
         }
     }
@@ -248,9 +254,8 @@ impl Work {
             let (work, engine) = (work.clone(), engine.clone());
             tokio::task::spawn_local(async move {
                 let _turn = turn;
-                work.shared.running.fetch_add(1, Ordering::Relaxed);
+                let _running = Running::begin(work.shared.clone());
                 work.one(engine, job).await;
-                work.shared.running.fetch_sub(1, Ordering::Relaxed);
             });
         }
     }
@@ -280,12 +285,30 @@ impl Work {
             }
             Ok(Err(error)) => Err(Refusal::Broken(error.to_string())),
             Err(_) => {
-                let message = format!("it waited longer than {} s for the memory", WAITING_MAX.as_secs());
+                let seconds = WAITING_MAX.as_secs();
+                let message =
+                    format!("it waited longer than {seconds} s for the memory and for other programs");
                 Ok(Report { stopped: Some(Stopped::new(Reason::Deadline, message)), ..Report::default() })
             }
         };
         // Whoever asked may have gone.
         let _ = reply.send(result);
+    }
+}
+
+/// A program that runs, for as long as this is there.
+struct Running(Arc<Shared>);
+
+impl Running {
+    fn begin(shared: Arc<Shared>) -> Self {
+        shared.running.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

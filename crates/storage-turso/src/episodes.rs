@@ -18,6 +18,18 @@ use crate::link::Link;
 use crate::row::{Columns, head, head_columns, json, signed, step, step_columns};
 use crate::{TursoStore, changes, citations, jobs, learning};
 
+impl TursoStore {
+    /// The newest episode of this external id.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn episode_named(&self, external_id: String) -> Result<Option<EpisodeId>, StoreError> {
+        let sql = "SELECT id FROM episode WHERE external_id = ?1 ORDER BY key DESC LIMIT 1";
+        let read = move |link: &Link| link.row(sql, [external_id.as_str()], |row| Columns::of(row).uuid());
+        Ok(self.pool.read(read).await?.map(EpisodeId))
+    }
+}
+
 #[async_trait]
 impl EpisodeStore for TursoStore {
     async fn insert(&self, batch: Vec<Insertion>) -> Result<Vec<Inserted>, StoreError> {

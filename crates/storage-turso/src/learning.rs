@@ -49,6 +49,10 @@ struct Row {
 pub(crate) fn record(link: &Link, studied: &[Studied]) -> Result<Vec<Vec<PatternId>>, StoreError> {
     let mut batch = Batch::default();
     let mut supported = Vec::with_capacity(studied.len());
+    let current = plugins(link)?;
+    if studied.iter().filter_map(|one| one.teaching.as_ref()).any(|teaching| teaching.plugins != current) {
+        return Err(StoreError::Conflict);
+    }
     for Studied { job, teaching } in studied {
         let sql = "SELECT key, coalesce(domain, '') FROM episode WHERE id = ?1";
         let episode = link.row(sql, [job.episode_id.to_string()], |row| {
@@ -351,7 +355,8 @@ fn drop_unsupported(link: &Link, patterns: &HashMap<PatternId, Row>) -> Result<(
     Ok(())
 }
 
-/// Computes anew how much the patterns of a domain are alike.
+/// Computes anew how much the patterns of a domain are alike. What plugins see does not count, so that they move no rate but
+/// those of their own patterns.
 fn weigh_field(link: &Link, domain: &str) -> Result<(), StoreError> {
     for measure in [Measure::Outcome, Measure::Recovery] {
         let body = PatternBody::Base { measure };
@@ -363,7 +368,8 @@ fn weigh_field(link: &Link, domain: &str) -> Result<(), StoreError> {
         })?;
         let Some((key, base)) = base else { continue };
         let sql = "SELECT weight, credit, episodes, families, last_seen FROM pattern
-                   WHERE domain = ?1 AND kind <> 'base' AND (kind = 'error_recovery') = ?2 AND episodes >= ?3";
+                   WHERE domain = ?1 AND kind NOT IN ('base', 'custom') AND (kind = 'error_recovery') = ?2
+                       AND episodes >= ?3";
         let is_recovery = i64::from(measure == Measure::Recovery);
         let tallies = link.rows(sql, params![domain, is_recovery, VERDICT_EPISODES_MIN], |row| {
             let mut columns = Columns::of(row);
@@ -393,6 +399,22 @@ pub(crate) fn bring_up_to_date(link: &Link) -> Result<(), StoreError> {
         }
         Ok(())
     })
+}
+
+/// The plugins that everything is learned with.
+pub(crate) fn plugins(link: &Link) -> Result<String, StoreError> {
+    let version = link.row("SELECT extractors FROM learning", (), |row| Columns::of(row).text())?;
+    Ok(version.unwrap_or_default())
+}
+
+/// Has everything learned anew that was learned with other plugins; returns how many episodes.
+pub(crate) fn learn_with(link: &Link, version: &str) -> Result<u64, StoreError> {
+    if plugins(link)? == version {
+        return Ok(0);
+    }
+    let episodes = relearn(link)?;
+    link.execute("UPDATE learning SET extractors = ?1", [version])?;
+    Ok(episodes)
 }
 
 /// Forgets what was learned and queues every completed episode; returns how many there are.

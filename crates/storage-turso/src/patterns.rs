@@ -20,7 +20,7 @@ use crate::row::{Columns, json, pattern, pattern_columns, signed};
 /// and never again; decisions and conditions are for forecasts.
 macro_rules! is_searchable {
     () => {
-        "(kind = 'error_recovery' OR (kind IN ('tool_sequence', 'pitfall') AND episodes >= 2))"
+        "(kind = 'error_recovery' OR (kind IN ('tool_sequence', 'pitfall', 'custom') AND episodes >= 2))"
     };
 }
 pub(crate) use is_searchable;
@@ -60,6 +60,14 @@ impl PatternStore for TursoStore {
     async fn relearn(&self) -> Result<u64, StoreError> {
         self.allowed.access().check_everything()?;
         self.pool.write(learning::relearn).await
+    }
+
+    async fn learn_with(&self, plugins: String) -> Result<u64, StoreError> {
+        // Mostly nothing has changed, and then nothing need be written.
+        if self.pool.read(learning::plugins).await? == plugins {
+            return Ok(0);
+        }
+        self.pool.write(move |link| learning::learn_with(link, &plugins)).await
     }
 }
 

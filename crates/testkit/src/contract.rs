@@ -140,6 +140,8 @@ macro_rules! contract {
                 patterns_are_listed_in_pages
                 evidence_is_told_the_newest_first
                 what_is_learned_anew_is_forgotten_first
+                with_other_plugins_everything_is_learned_anew
+                what_plugins_see_moves_no_other_rate
                 neither_order_nor_repetition_changes_what_is_learned
             }
             experience {
@@ -312,7 +314,8 @@ async fn taught(stores: &Stores, job: Job, teaching: Teaching) -> Studied {
 
 /// What a run of a task teaches, beside what was done in it, that happened now and can be relied on in full.
 fn teaching(source: &TestSource, task: u64, findings: Vec<Finding>) -> Teaching {
-    Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience: Experience::default() }
+    let (experience, plugins) = (Experience::default(), String::new());
+    Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience, plugins }
 }
 
 /// A job to study an episode again, as one whose first worker lost its lease.

@@ -124,6 +124,10 @@ impl PatternStore for FailingStore {
     async fn relearn(&self) -> Result<u64, StoreError> {
         self.pass(self.inner.patterns.relearn()).await
     }
+
+    async fn learn_with(&self, plugins: String) -> Result<u64, StoreError> {
+        self.pass(self.inner.patterns.learn_with(plugins)).await
+    }
 }
 
 #[async_trait]

@@ -65,6 +65,7 @@ struct State {
     spaces: Vec<KeptSpace>,
     jobs: Vec<KeptJob>,
     requeued: u128,
+    plugins: String,
     changes: Vec<Change>,
     usage: BTreeMap<String, u64>,
 }

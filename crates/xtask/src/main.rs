@@ -1,14 +1,17 @@
 //! Chores of this repository: `cargo xtask generate`, `cargo xtask bench`, `cargo xtask bench-model`,
-//! `cargo xtask bench-recall`, `cargo xtask engine`, `cargo xtask eval`.
+//! `cargo xtask bench-recall`, `cargo xtask bench-sandbox`, `cargo xtask fuzz-sandbox`, `cargo xtask engine`, `cargo xtask eval`.
 
 mod bench;
 mod bench_model;
 mod bench_recall;
+mod bench_sandbox;
 mod engine;
 mod eval;
+mod fuzz_sandbox;
 mod generate;
 mod latency;
 mod launch;
+mod resident;
 
 use std::path::PathBuf;
 
@@ -41,6 +44,10 @@ enum Task {
     },
     /// Measures what recall costs in large memories, over stdio; to be run with `cargo run --release -p xtask -- bench-recall`
     BenchRecall(bench_recall::Options),
+    /// Measures what `execute_code` of the release binary costs, and what it costs others, over stdio
+    BenchSandbox(bench_sandbox::Options),
+    /// Runs random programs in the sandbox and looks whether any gets out, breaks it or leaves something behind
+    FuzzSandbox(fuzz_sandbox::Options),
     /// Measures how well the release binary recalls, beside plain BM25, and learns, beside counting, over stdio
     Eval(eval::Options),
 }
@@ -52,6 +59,8 @@ fn main() -> anyhow::Result<()> {
         Task::Bench { files } => bench::run(&files),
         Task::BenchModel { dir } => bench_model::run(&dir),
         Task::BenchRecall(options) => bench_recall::run(&options),
+        Task::BenchSandbox(options) => bench_sandbox::run(&options),
+        Task::FuzzSandbox(options) => fuzz_sandbox::run(&options),
         Task::Eval(options) => eval::run(&options),
     }
 }

@@ -49,6 +49,14 @@ impl InEffect {
         Arc::new(Self { settings, file, loads: 1, at_next_start: Vec::new() })
     }
 
+    /// The same settings for a memory that is kept in another directory, without a model.
+    pub(crate) fn kept_in(&self, data_dir: &Path) -> Arc<Self> {
+        let mut settings = self.settings.clone();
+        settings.data_dir = data_dir.to_owned();
+        settings.model.dir = None;
+        Arc::new(Self { settings, file: self.file.clone(), loads: self.loads, at_next_start: Vec::new() })
+    }
+
     /// What the operator is told of them.
     pub(crate) fn report(&self, detailed: bool) -> WireConfiguration {
         let shown = SETTINGS.iter().zip(self.settings.shown());

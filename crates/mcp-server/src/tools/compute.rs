@@ -9,11 +9,12 @@ use memory_core::memory::Memory;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::CallToolResult;
 use rmcp::{tool, tool_router};
-use sandbox::{Host, HostFunction};
+use sandbox::{Host, HostFunction, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::fault;
@@ -37,13 +38,19 @@ impl Server {
             open_world_hint = false
         )
     )]
-    async fn execute_code(&self, Parameters(args): Parameters<ExecuteCodeArgs>) -> CallToolResult {
+    async fn execute_code(
+        &self,
+        Parameters(args): Parameters<ExecuteCodeArgs>,
+        cancelled: CancellationToken,
+    ) -> CallToolResult {
         let host = ReadOnly {
             memory: self.memory.clone(),
             high_success: self.app.settings().learning.high_success,
             runtime: Handle::current(),
         };
-        match self.app.sandbox.run(args.parse(), Some(Arc::new(host))).await {
+        // Given up by the client, who gets no answer, it is given up here, too, and so stopped.
+        let run = cancelled.run_until_cancelled(self.app.sandbox.run(args.parse(), Some(Arc::new(host))));
+        match run.await.unwrap_or(Err(Refusal::Cancelled)) {
             Ok(report) => fault::reply(&ExecuteCodeResult::new(report)),
             Err(refusal) => fault::refused(&refusal),
         }

@@ -18,7 +18,7 @@ pub(crate) struct ExecuteCodeArgs {
     /// Time that it may run, default 2000.
     #[schemars(range(min = 1, max = CODE_TIMEOUT_MILLIS_MAX))]
     timeout_ms: Option<u64>,
-    /// What the code finds in `input`.
+    /// What the code finds in `input`; lists of lists go into an object.
     #[serde(default)]
     #[schemars(schema_with = "any_json")]
     input: Value,

@@ -197,8 +197,11 @@ impl ListPatternsResult {
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct WirePattern {
     id: String,
-    /// tool_sequence, decision_point, error_recovery, context or pitfall.
+    /// tool_sequence, decision_point, error_recovery, context, pitfall or custom.
     kind: &'static str,
+    /// Of a custom one, the extractor of the user that sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// What it says.
     text: String,
     /// The field of work of the episodes that show it.
@@ -222,6 +225,7 @@ impl WirePattern {
         Self {
             id: pattern.id.to_string(),
             kind: pattern.body.kind(),
+            source: pattern.body.source().map(str::to_owned),
             text: excerpt(&pattern.body.describe(), PATTERN_CHARS),
             domain: pattern.domain.clone(),
             rate: WireRate::from(*rate),

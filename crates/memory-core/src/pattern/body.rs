@@ -101,18 +101,25 @@ pub enum PatternBody {
         /// The error without its particulars; empty where it is about none.
         error: String,
     },
+    /// Whatever an extractor that the user added looks for.
+    Custom {
+        /// The extractor's name.
+        source: String,
+        /// What it says, in words.
+        text: String,
+    },
 }
 
 /// Separates the parts of a signature: the unit separator of ASCII, which no part may contain.
 const SEPARATOR: char = '\u{1f}';
 
 /// The kinds that are shown, in the order in which they are described.
-pub(crate) const KINDS: [&str; 5] =
-    ["tool_sequence", "decision_point", "error_recovery", "context", "pitfall"];
+pub(crate) const KINDS: [&str; 6] =
+    ["tool_sequence", "decision_point", "error_recovery", "context", "pitfall", "custom"];
 
 impl PatternBody {
     /// The kinds of pattern that can be listed.
-    pub const KINDS: [&'static str; 5] = KINDS;
+    pub const KINDS: [&'static str; 6] = KINDS;
 
     /// The name of its kind, on the wire and in the store.
     pub fn kind(&self) -> &'static str {
@@ -123,6 +130,7 @@ impl PatternBody {
             Self::ErrorRecovery { .. } => KINDS[2],
             Self::Context { .. } => KINDS[3],
             Self::Pitfall { .. } => KINDS[4],
+            Self::Custom { .. } => KINDS[5],
         }
     }
 
@@ -132,6 +140,14 @@ impl PatternBody {
             Self::Base { measure } => *measure,
             Self::ErrorRecovery { .. } => Measure::Recovery,
             _ => Measure::Outcome,
+        }
+    }
+
+    /// The name of the extractor that it comes from, where the user added that one.
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Self::Custom { source, .. } => Some(source),
+            _ => None,
         }
     }
 
@@ -150,6 +166,7 @@ impl PatternBody {
             }
             Self::Context { name, value } => vec![name, value],
             Self::Pitfall { mistake, tool, error } => vec![mistake.name(), tool, error],
+            Self::Custom { source, text } => vec![source, text],
         };
         let parts: Vec<String> = parts.into_iter().map(|part| part.replace(SEPARATOR, " ")).collect();
         parts.join(&SEPARATOR.to_string())
@@ -180,6 +197,7 @@ impl PatternBody {
                 let mistake = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name)?;
                 Some(Self::Pitfall { mistake, tool: part()?, error: part()? })
             }
+            "custom" => Some(Self::Custom { source: part()?, text: part()? }),
             _ => None,
         }
     }
@@ -211,6 +229,7 @@ impl PatternBody {
                 Mistake::Repeated => format!("the same call of {tool} is made again after it failed"),
                 Mistake::Unchecked => "nothing is tested after the last change to a file".to_owned(),
             },
+            Self::Custom { source, text } => format!("{source}: {text}"),
         }
     }
 }
@@ -258,6 +277,8 @@ mod tests {
             decision(Some(("a", true))),
             PatternBody::Context { name: "tool".into(), value: "a".into() },
             PatternBody::Context { name: "tag".into(), value: "a".into() },
+            PatternBody::Custom { source: "tag".into(), text: "a".into() },
+            PatternBody::Custom { source: "other".into(), text: "a".into() },
         ];
         bodies.extend(Mistake::ALL.map(pitfall));
         bodies.extend(Measure::ALL.map(|measure| PatternBody::Base { measure }));

@@ -10,7 +10,7 @@ use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::pattern::{
     Fields, Measure, Mistake, Pattern, PatternBody, Tally, VERDICT_EPISODES_MIN, strength,
 };
-use memory_core::port::{Listing, Source, Studied};
+use memory_core::port::{Listing, Source, StoreError, Studied};
 use memory_core::retrieve::{Found, Lesson, Lessons};
 
 use super::{
@@ -30,6 +30,10 @@ fn base(measure: Measure, credit: f64) -> Finding {
 
 fn quoting(finding: Finding, text: &str) -> Finding {
     Finding { detail: Some(text.into()), ..finding }
+}
+
+fn custom(source: &str, text: &str) -> PatternBody {
+    PatternBody::Custom { source: source.into(), text: text.into() }
 }
 
 async fn tally(stores: &Stores, id: PatternId) -> Tally {
@@ -231,6 +235,8 @@ pub async fn bodies_of_every_kind_come_back(stores: Stores) {
         pitfall(Mistake::Unresolved, "a", "no"),
         pitfall(Mistake::Repeated, "a", ""),
         pitfall(Mistake::Unchecked, "", ""),
+        custom("a", "b é\" 日本"),
+        custom("b", "b é\" 日本"),
     ];
     let finding = |body: &PatternBody| Finding { body: body.clone(), credit: 0.1 + 0.2, detail: None };
     let findings: Vec<Finding> = bodies.iter().map(finding).collect();
@@ -546,6 +552,57 @@ pub async fn what_is_learned_anew_is_forgotten_first(stores: Stores) {
     }
     assert_tally(&tally(&stores, known).await, &worth(&[1.0], source.now()));
     assert_eq!(list(&stores, None, None).await.len(), 2);
+}
+
+/// What was learned with some plugins is never mixed with what was learned with others.
+pub async fn with_other_plugins_everything_is_learned_anew(stores: Stores) {
+    let source = TestSource::default();
+    let finding = || vec![Finding { body: custom("mine", "a way"), credit: 1.0, detail: None }];
+    let (episode, ids) = learn(&stores, &source, success(), Vec::new()).await;
+    assert_eq!(ids, []);
+    assert_eq!(stores.patterns.learn_with(String::new()).await, Ok(0), "it is so from the beginning");
+    let studied = |job, plugins: &str| {
+        let teaching = Teaching { plugins: plugins.to_owned(), ..teaching(&source, 1, finding()) };
+        taught(&stores, job, teaching)
+    };
+    let early = studied(another_job(&source, episode), "mine").await;
+    assert_eq!(stores.patterns.record(vec![early]).await, Err(StoreError::Conflict));
+    assert_eq!(stores.patterns.learn_with("mine".into()).await, Ok(1));
+    assert_eq!(stores.patterns.learn_with("mine".into()).await, Ok(0), "only once");
+    let job = claim_one(&stores, &source).await;
+    let (late, right) = (studied(job, "").await, studied(job, "mine").await);
+    let refused = stores.patterns.record(vec![right.clone(), late]).await;
+    assert_eq!(refused, Err(StoreError::Conflict));
+    assert_eq!(list(&stores, None, None).await, [], "neither was recorded");
+    assert_eq!(stores.jobs.counts().await.expect("counts").running, 1);
+    let id = PatternId::of(None, &custom("mine", "a way"));
+    assert_eq!(stores.patterns.record(vec![right]).await, Ok(vec![vec![id]]));
+    assert_eq!(list(&stores, None, Some("custom")).await.len(), 1);
+
+    // An episode that is gone was studied with nothing.
+    let gone = Studied { job: another_job(&source, EpisodeId(source.id())), teaching: None };
+    assert_eq!(stores.patterns.record(vec![gone]).await, Ok(vec![vec![]]));
+    assert_eq!(stores.patterns.learn_with(String::new()).await, Ok(1));
+    assert_eq!(pattern(&stores, id).await, None, "taken back");
+}
+
+/// The patterns of plugins are rated as others of their domain are, and the others as if there were no plugins.
+pub async fn what_plugins_see_moves_no_other_rate(stores: Stores) {
+    let source = TestSource::default();
+    for (task, credit) in [1.0, 0.0, 1.0, 0.0, 1.0].into_iter().enumerate() {
+        let own =
+            [sequence(&["a", "b"], credit), sequence(&["b", "c"], credit), base(Measure::Outcome, credit)];
+        let seen = (0..30).map(|number| custom("mine", &number.to_string()));
+        let seen = seen.map(|body| Finding { body, credit, detail: None });
+        for (domain, findings) in [("a", own.to_vec()), ("b", own.iter().cloned().chain(seen).collect())] {
+            add(&stores, &source, in_domain(domain, success())).await;
+            let job = claim_one(&stores, &source).await;
+            study(&stores, job, teaching(&source, task as u64, findings)).await;
+        }
+    }
+    let fields = stores.patterns.fields().await.expect("a read");
+    assert_eq!(fields.prior(Some("b"), Measure::Outcome), fields.prior(Some("a"), Measure::Outcome));
+    assert_eq!(list(&stores, Some("b"), Some("custom")).await.len(), 30);
 }
 
 /// A generator of its own, so that every store sees the same.

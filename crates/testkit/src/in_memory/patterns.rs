@@ -50,7 +50,7 @@ impl Taught {
 pub(super) fn is_searchable(pattern: &Pattern) -> bool {
     match pattern.body {
         PatternBody::ErrorRecovery { .. } => true,
-        PatternBody::ToolSequence { .. } | PatternBody::Pitfall { .. } => {
+        PatternBody::ToolSequence { .. } | PatternBody::Pitfall { .. } | PatternBody::Custom { .. } => {
             pattern.tally.episodes >= SEARCHED_EPISODES_MIN
         }
         PatternBody::Base { .. } | PatternBody::DecisionPoint { .. } | PatternBody::Context { .. } => false,
@@ -133,6 +133,27 @@ impl State {
         supported
     }
 
+    fn relearn(&mut self) -> u64 {
+        let taught: Vec<EpisodeId> = self.taught.keys().copied().collect();
+        for episode in taught {
+            self.teach(episode, None);
+        }
+        let ends = self.episodes.values().filter_map(|episode| {
+            let completion = episode.head.completion.as_ref()?;
+            Some((episode.head.id, completion.at))
+        });
+        let ends: Vec<(EpisodeId, Timestamp)> = ends.collect();
+        for (episode, due) in &ends {
+            if !self.is_queued(*episode) {
+                // No other id is so small.
+                self.requeued += 1;
+                let id = JobId(Uuid::from_u128(self.requeued));
+                self.queue(NewJob { id, weight: IMPORT_WEIGHT }, *episode, *due);
+            }
+        }
+        ends.len() as u64
+    }
+
     fn lesson(&self, id: PatternId, episodes: &[EpisodeId], tasks: &[u64]) -> Option<Lesson> {
         let shows = |episode: &EpisodeId| self.taught.get(episode).and_then(|taught| taught.finding(id));
         let shown_by: Vec<EpisodeId> =
@@ -157,6 +178,7 @@ impl State {
             let measure = base.body.measure();
             let alike = others.iter().filter(|other| {
                 (&other.domain, other.body.measure()) == (&base.domain, measure)
+                    && other.body.source().is_none()
                     && other.tally.episodes >= VERDICT_EPISODES_MIN
             });
             let alike: Vec<Tally> = alike.map(|other| other.tally.at(other.last_seen)).collect();
@@ -172,6 +194,10 @@ impl PatternStore for InMemoryStore {
     async fn record(&self, studied: Vec<Studied>) -> Result<Vec<Vec<PatternId>>, StoreError> {
         self.access.check_everything()?;
         let mut state = self.state();
+        let teachings = studied.iter().filter_map(|one| one.teaching.as_ref());
+        if teachings.clone().any(|teaching| teaching.plugins != state.plugins) {
+            return Err(StoreError::Conflict);
+        }
         let mut supported = Vec::with_capacity(studied.len());
         for Studied { job, teaching } in studied {
             supported.push(state.teach(job.episode_id, teaching));
@@ -231,24 +257,15 @@ impl PatternStore for InMemoryStore {
 
     async fn relearn(&self) -> Result<u64, StoreError> {
         self.access.check_everything()?;
+        Ok(self.state().relearn())
+    }
+
+    async fn learn_with(&self, plugins: String) -> Result<u64, StoreError> {
         let mut state = self.state();
-        let taught: Vec<EpisodeId> = state.taught.keys().copied().collect();
-        for episode in taught {
-            state.teach(episode, None);
+        if state.plugins == plugins {
+            return Ok(0);
         }
-        let ends = state.episodes.values().filter_map(|episode| {
-            let completion = episode.head.completion.as_ref()?;
-            Some((episode.head.id, completion.at))
-        });
-        let ends: Vec<(EpisodeId, Timestamp)> = ends.collect();
-        for (episode, due) in &ends {
-            if !state.is_queued(*episode) {
-                // No other id is so small.
-                state.requeued += 1;
-                let id = JobId(Uuid::from_u128(state.requeued));
-                state.queue(NewJob { id, weight: IMPORT_WEIGHT }, *episode, *due);
-            }
-        }
-        Ok(ends.len() as u64)
+        state.plugins = plugins;
+        Ok(state.relearn())
     }
 }
