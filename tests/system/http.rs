@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::access::{Made, configure, make};
-use crate::remote::{Got, Remote, Served};
+use crate::remote::{Got, Headers, Remote, Served};
 use crate::server::{Home, run, succeeded, wait_until};
 
 /// Two teams and who may see everything.
@@ -83,17 +83,16 @@ fn what_is_no_message_of_the_protocol_is_told_so() {
     let served = Served::start(&home);
     let mut client = served.legacy(None);
     let message = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"});
-    let post = |client: &Remote, change: &dyn Fn(&mut Vec<(&'static str, String)>), body: &str| {
+    let post = |client: &Remote, change: &dyn Fn(&mut Headers), body: &str| {
         let mut headers = client.headers(&message);
         change(&mut headers);
         client.send("POST", &headers, body.as_bytes())
     };
     let body = message.to_string();
-    let without = |name: &'static str| {
-        move |headers: &mut Vec<(&'static str, String)>| headers.retain(|(header, _)| *header != name)
-    };
+    let without =
+        |name: &'static str| move |headers: &mut Headers| headers.retain(|(header, _)| *header != name);
     let with = |name: &'static str, value: &'static str| {
-        move |headers: &mut Vec<(&'static str, String)>| {
+        move |headers: &mut Headers| {
             headers.retain(|(header, _)| *header != name);
             headers.push((name, value.to_owned()));
         }

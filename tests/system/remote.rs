@@ -127,6 +127,9 @@ impl Drop for Served {
     }
 }
 
+/// Headers of a request.
+pub(crate) type Headers = Vec<(&'static str, String)>;
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Got {
@@ -192,7 +195,7 @@ impl Remote {
     }
 
     /// The headers that belong to a message of this client.
-    pub(crate) fn headers(&self, message: &Value) -> Vec<(&'static str, String)> {
+    pub(crate) fn headers(&self, message: &Value) -> Headers {
         let mut headers = vec![
             ("Content-Type", "application/json".to_owned()),
             ("Accept", "application/json, text/event-stream".to_owned()),

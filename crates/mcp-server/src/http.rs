@@ -243,18 +243,18 @@ impl Door {
             }
         };
         if method == Method::POST {
-            check(&body).map_err(Box::new)?;
+            return check(&body).map_or(Ok(body), |answer| Err(Box::new(answer)));
         }
         Ok(body)
     }
 }
 
 /// Answers what is no message as it is answered on stdin and stdout.
-fn check(body: &[u8]) -> Result<(), Answer> {
+fn check(body: &[u8]) -> Option<Answer> {
     match parse(body) {
-        Ok(_) => Ok(()),
-        Err(Unreadable::Notification) => Err(refusal(StatusCode::ACCEPTED, "")),
-        Err(Unreadable::Request(error)) => Err(bad_request(error, body)),
+        Ok(_) => None,
+        Err(Unreadable::Notification) => Some(refusal(StatusCode::ACCEPTED, "")),
+        Err(Unreadable::Request(error)) => Some(bad_request(error, body)),
     }
 }
 

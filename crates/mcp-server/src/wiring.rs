@@ -140,8 +140,7 @@ impl App {
     /// If the data directory or the database in it cannot be used; the message says why and what to do.
     pub(crate) async fn open(settings: Arc<InEffect>) -> anyhow::Result<Arc<Self>> {
         settings.create_data_dir()?;
-        let database = settings.database();
-        let store = TursoStore::open(&database).await.context("failed to open the memory")?;
+        let store = TursoStore::open(&settings.database()).await.context("failed to open the memory")?;
         let shared = Arc::new(store.clone());
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
@@ -188,8 +187,6 @@ impl App {
         let stop = CancellationToken::new();
         let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));
-        let worker = Mutex::new(Some(worker));
-        let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
             whole_memory,
             metrics,
@@ -199,14 +196,14 @@ impl App {
             embedding,
             sandbox,
             settings,
-            alerts,
+            alerts: Arc::default(),
             disclosure,
             level_pin,
             turns,
             stop,
             closing,
             extractors,
-            worker,
+            worker: Mutex::new(Some(worker)),
             upkeep,
             counting,
         }))
