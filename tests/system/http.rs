@@ -133,7 +133,7 @@ fn nobody_gets_in_without_a_key_and_nothing_of_what_they_send_is_read() {
     let stranger = make(&teams.home, "stranger", "web", &[]);
     for key in [None, Some(""), Some("mmk_wrong"), Some(stranger.key.as_str())] {
         let mut client = served.client(key);
-        let request = client.request("initialize", json!({}));
+        let request = client.request("tools/list", json!({}));
         let Got { status, headers, body } = client.post_message(&request);
         assert_eq!(status, 401, "{body}");
         assert!(headers["www-authenticate"].starts_with("Bearer"), "{headers:?}");
@@ -327,7 +327,10 @@ fn a_server_that_is_stopped_answers_what_it_was_asked_and_ends_its_streams() {
     for mut call in calls {
         let mut answer = String::new();
         call.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("\"reason\":\"deadline\""), "it is answered, then it is closed: {answer}");
+        // It has ended by itself, or because the server has waited long enough.
+        let is_answered =
+            answer.contains("\"reason\":\"deadline\"") || answer.contains("\"kind\":\"shut_down\"");
+        assert!(is_answered, "it is answered, then the connection is closed: {answer}");
     }
     assert_eq!(stream.next(), None);
     while listening.next().is_some() {}
