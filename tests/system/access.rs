@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::server::{Home, Ran, Server, run};
+use crate::server::{Home, Ran, Server, run, signal};
 
 /// A key, and what the configuration has of it.
 pub(crate) struct Made {
@@ -100,6 +100,28 @@ fn the_hash_of_a_key_is_the_configured_one_and_a_password_has_none() {
         let ran = home.run(&[&["key", "new"][..], &bad].concat());
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
     }
+}
+
+#[test]
+fn a_server_stops_when_its_key_is_taken_away_or_given_other_rights() {
+    let home = Home::new();
+    let (made, other) = (make(&home, "ci", "web", &[]), make(&home, "other", "web", &[]));
+    let config = configure(&home, &[&made, &other]);
+    let mut server = start(&home, &config, &made);
+    let mut kept = start(&home, &config, &other);
+    configure(&home, &[&other]);
+    signal("HUP", server.pid());
+    signal("HUP", kept.pid());
+    while server.receive().is_some() {}
+    assert!(server.log().contains("is none of `auth.keys`"), "{}", server.log());
+    assert_eq!(server.finish().1, Some(0));
+    kept.call("query_memory", json!({"query": "it goes on"}));
+    let reading = Made { settings: other.settings.replace("read_write", "read"), key: other.key.clone() };
+    configure(&home, &[&reading]);
+    signal("HUP", kept.pid());
+    while kept.receive().is_some() {}
+    assert!(kept.log().contains("other rights"), "{}", kept.log());
+    assert_eq!(kept.finish().1, Some(0));
 }
 
 struct Team {

@@ -3,18 +3,22 @@
 //! Everything that a team stores carries marks: words, tools, errors, projects, domains and external ids of its prefix, and
 //! its ids. Each team then makes random calls with the ids, words and cursors of the other. An answer may hold a mark of the
 //! other team only if the very call had it, or if the team itself stored it. To show that counts, scores and orders tell
-//! nothing either, one team is asked the same in a memory in which the other never was.
+//! nothing either, one team is asked the same in a memory in which the other never was. Over stdin and stdout each team has a
+//! process of its own; over HTTP they share one, with all that it keeps in memory.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::access::{Made, command, configure, make};
+use crate::remote::{Remote, Served};
 use crate::server::{Home, Server, run, wait_until};
 
 const CALLS: usize = 10_000;
+const CALLS_OVER_HTTP: usize = 4_000;
 /// Calls that wait for their answers at the same time.
 const AT_ONCE: usize = 40;
 const COMPARED_CALLS: usize = 600;
@@ -158,7 +162,7 @@ impl Team {
     }
 }
 
-/// Something that can be asked: more kinds, such as resources and completions, go into `READS`.
+/// Something that can be asked.
 struct Request {
     method: &'static str,
     params: Value,
@@ -167,6 +171,10 @@ struct Request {
 }
 
 type Kind = fn(&mut Rng, me: &Team, other: &Team) -> Request;
+
+fn ask(method: &'static str, params: Value) -> Request {
+    Request { method, params, writes: false }
+}
 
 fn call(tool: &str, arguments: Value) -> Request {
     Request { method: "tools/call", params: json!({"name": tool, "arguments": arguments}), writes: false }
@@ -262,6 +270,79 @@ const READS: [Kind; 9] = [
     },
 ];
 
+/// A resource of either.
+fn uri(rng: &mut Rng, me: &Team, other: &Team) -> String {
+    let whose = whose(rng, me, other);
+    match rng.u8(..5) {
+        0 => format!("memory://project/{}%2Fshop/summary", whose.prefix),
+        1 => format!("memory://patterns/{}", rng.choice(&whose.patterns).unwrap()),
+        _ => format!("memory://episodes/{}", whose.id(rng)),
+    }
+}
+
+/// What is no tool.
+const RESOURCES: [Kind; 4] = [
+    |rng, me, other| {
+        let cursors = &whose(rng, me, other).cursors;
+        match rng.choice(cursors) {
+            Some(cursor) if rng.bool() => ask("resources/list", json!({"cursor": cursor})),
+            _ => ask("resources/list", json!({})),
+        }
+    },
+    |rng, me, other| ask("resources/read", json!({"uri": uri(rng, me, other)})),
+    |rng, me, other| {
+        let (uri, name) = *rng
+            .choice(&[
+                ("memory://episodes/{id}", "id"),
+                ("memory://patterns/{id}", "id"),
+                ("memory://project/{name}/summary", "name"),
+            ])
+            .unwrap();
+        let reference = json!({"type": "ref/resource", "uri": uri});
+        ask(
+            "completion/complete",
+            json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}),
+        )
+    },
+    |rng, me, other| {
+        let (prompt, name) =
+            *rng.choice(&[("recall", "task"), ("reflect", "episode_id"), ("handoff", "project")]).unwrap();
+        let reference = json!({"type": "ref/prompt", "name": prompt});
+        ask(
+            "completion/complete",
+            json!({"ref": reference, "argument": {"name": name, "value": beginning(rng, me, other)}}),
+        )
+    },
+];
+
+/// Texts for a model, with what is remembered in them.
+const PROMPTS: [Kind; 3] = [
+    |rng, me, other| {
+        ask("prompts/get", json!({"name": "recall", "arguments": {"task": text(rng, me, other)}}))
+    },
+    |rng, me, other| {
+        ask(
+            "prompts/get",
+            json!({"name": "reflect", "arguments": {"episode_id": whose(rng, me, other).id(rng)}}),
+        )
+    },
+    |rng, me, other| {
+        let project = format!("{}/shop", whose(rng, me, other).prefix);
+        ask("prompts/get", json!({"name": "handoff", "arguments": {"project": project}}))
+    },
+];
+
+/// What something of either begins with, or nothing.
+fn beginning(rng: &mut Rng, me: &Team, other: &Team) -> String {
+    let whose = whose(rng, me, other);
+    match rng.u8(..4) {
+        0 => String::new(),
+        1 => whose.prefix.to_owned(),
+        2 => whose.prefix[..1].to_owned(),
+        _ => whose.id(rng)[..rng.usize(1..13)].to_owned(),
+    }
+}
+
 const WRITES: [Kind; 8] = [
     |rng, me, other| {
         let n = rng.usize(1_000..2_000);
@@ -332,9 +413,43 @@ fn ids(text: &str) -> impl Iterator<Item = &str> {
     tokens.filter(|token| token.len() == 36)
 }
 
+/// How a team speaks to the memory.
+trait Line {
+    /// Calls a tool, which must succeed.
+    fn call(&mut self, tool: &str, arguments: Value) -> Value;
+    /// Sends a request; returns the whole answer.
+    fn ask(&mut self, method: &str, params: Value) -> Value;
+    /// Sends a request and does not wait; returns its id.
+    fn post(&mut self, method: &str, params: Value) -> u64;
+    /// The next message.
+    fn receive(&mut self) -> Option<Value>;
+}
+
+macro_rules! line {
+    ($of:ty) => {
+        impl Line for $of {
+            fn call(&mut self, tool: &str, arguments: Value) -> Value {
+                self.call(tool, arguments)
+            }
+            fn ask(&mut self, method: &str, params: Value) -> Value {
+                self.ask(method, params)
+            }
+            fn post(&mut self, method: &str, params: Value) -> u64 {
+                self.post(method, params)
+            }
+            fn receive(&mut self) -> Option<Value> {
+                self.receive()
+            }
+        }
+    };
+}
+
+line!(Server);
+line!(Remote);
+
 /// One of the two that call, with what it may be told.
 struct Caller {
-    server: Server,
+    server: Box<dyn Line>,
     team: Team,
     /// Marks of others that it stored itself.
     stored: BTreeSet<String>,
@@ -368,9 +483,12 @@ impl Caller {
             cursor = page["next_cursor"].clone();
             match cursor.as_str() {
                 Some(cursor) => self.team.cursors.push(cursor.to_owned()),
-                None => return,
+                None => break,
             }
         }
+        let page = self.server.ask("resources/list", json!({}));
+        let cursor = page["result"]["nextCursor"].as_str().expect("more than one page");
+        self.team.cursors.push(cursor.to_owned());
     }
 
     /// Waits until what it asks is compared by its meaning.
@@ -385,15 +503,20 @@ impl Caller {
     fn storm(&mut self, rng: &mut Rng, other: &Team, nobody: &[String], count: usize) {
         let mut asked: HashMap<u64, (String, bool)> = HashMap::new();
         for _ in 0..count {
-            let kinds: &[Kind] = if rng.u8(..4) == 0 { &WRITES } else { &READS };
+            let kinds: &[Kind] = match rng.u8(..8) {
+                0 | 1 => &WRITES,
+                2 | 3 => &RESOURCES,
+                4 => &PROMPTS,
+                _ => &READS,
+            };
             let Request { method, params, writes } = rng.choice(kinds).unwrap()(rng, &self.team, other);
-            let text = params.to_string();
+            let text = params.to_string().replace("%2F", "/");
             asked.insert(self.server.post(method, params), (text, writes));
         }
         while !asked.is_empty() {
             let answer = self.server.receive().expect("an answer");
-            // A client whose level has risen is told so.
-            if answer["method"] == "notifications/tools/list_changed" {
+            if answer.get("id").is_none() {
+                self.check("", &answer, other, nobody);
                 continue;
             }
             let (request, writes) = asked.remove(&answer["id"].as_u64().unwrap()).expect("to a call");
@@ -456,6 +579,12 @@ fn normal(value: &mut Value, names: &HashMap<&str, String>) {
         Value::Array(values) => values.iter_mut().for_each(|value| normal(value, names)),
         Value::Object(fields) => fields.values_mut().for_each(|value| normal(value, names)),
         Value::String(text) if text.parse::<Timestamp>().is_ok() => *text = "a time".into(),
+        // A resource.
+        Value::String(text) if text.starts_with('{') => {
+            let mut inner: Value = serde_json::from_str(text).unwrap();
+            normal(&mut inner, names);
+            *value = inner;
+        }
         Value::String(text) => {
             let known: Vec<String> =
                 ids(text).filter(|id| names.contains_key(id)).map(str::to_owned).collect();
@@ -502,17 +631,26 @@ fn compare(with: &mut Caller, alone: &mut Caller, other: &Team) {
     let mut rng = Rng::with_seed(7);
     let mut differing = 0;
     for n in 0..COMPARED_CALLS {
-        let Request { method, mut params, .. } = READS[n % READS.len()](&mut rng, &with.team, other);
+        let kinds: Vec<Kind> = READS.into_iter().chain(RESOURCES).collect();
+        let Request { method, mut params, .. } = kinds[n % kinds.len()](&mut rng, &with.team, other);
         // How much fits into fewer tokens is also up to the digits of ids.
         if ["query_memory", "recommend"].iter().any(|tool| params["name"] == *tool) {
             params["arguments"]["max_tokens"] = json!(20_000);
+        }
+        // What ids begin with is up to the time at which they were made.
+        if ["id", "episode_id"].iter().any(|name| params["argument"]["name"] == *name) {
+            params["argument"]["value"] = json!("");
         }
         let mut same_params = params.clone();
         normal(&mut same_params, &to_alone);
         let [seen, expected] = [(&mut *with, &params, &of_with), (&mut *alone, &same_params, &of_alone)].map(
             |(caller, params, names)| {
                 let mut answer = caller.server.ask(method, params.clone());
-                let mut result = answer["result"]["structuredContent"].take();
+                let mut result = match answer["result"]["structuredContent"].take() {
+                    Value::Null if answer["error"].is_object() => answer["error"].take(),
+                    Value::Null => answer["result"].take(),
+                    result => result,
+                };
                 // How long code ran.
                 result.as_object_mut().unwrap().remove("usage");
                 normal(&mut result, names);
@@ -527,14 +665,41 @@ fn compare(with: &mut Caller, alone: &mut Caller, other: &Team) {
     assert!(differing <= COMPARED_CALLS / 100, "{differing} answers differ in a digit");
 }
 
-fn caller(home: &Home, key: &Made, team: Team) -> Caller {
-    let mut command = command(home, &home.beside("config.toml"), key);
-    let server = Server::start(command.env("MEMORY_MCP_MODEL_DIR", home.beside("model")));
-    Caller { server, team, stored: BTreeSet::new() }
+/// How the teams connect.
+struct Lines {
+    is_http: bool,
+    /// The servers that are shared, by the home they serve.
+    served: Vec<(PathBuf, Served)>,
 }
 
-#[test]
-fn nothing_of_one_team_reaches_another() {
+impl Lines {
+    fn connect(&mut self, home: &Home, key: &Made, with_model: bool) -> Box<dyn Line> {
+        let mut command = command(home, &home.beside("config.toml"), key);
+        if with_model {
+            command.env("MEMORY_MCP_MODEL_DIR", home.beside("model"));
+        }
+        if !self.is_http {
+            return Box::new(Server::start(&mut command));
+        }
+        // What the environment of a shared server has is nobody's key.
+        command.env_remove("MEMORY_MCP_API_KEY");
+        let place = self.served.iter().position(|(data, _)| *data == home.data());
+        let place = place.unwrap_or_else(|| {
+            self.served.push((home.data(), Served::start_with(&mut command)));
+            self.served.len() - 1
+        });
+        let served = &self.served[place].1;
+        // One in each era.
+        let key_of = Some(key.key.as_str());
+        Box::new(if key.settings.contains("\"one\"") { served.legacy(key_of) } else { served.modern(key_of) })
+    }
+
+    fn caller(&mut self, home: &Home, key: &Made, team: Team) -> Caller {
+        Caller { server: self.connect(home, key, true), team, stored: BTreeSet::new() }
+    }
+}
+
+fn nothing_leaks(mut lines: Lines, calls: usize) {
     let (shared, alone) = (Home::new(), Home::new());
     let keys = [make(&shared, "one", "xqzweb", &[]), make(&shared, "two", "wvkweb", &[])];
     for home in [&shared, &alone] {
@@ -543,9 +708,9 @@ fn nothing_of_one_team_reaches_another() {
         testkit::model::write(&home.beside("model"), 3);
     }
     let nobody = import_nobodys(&shared);
-    let mut one = caller(&shared, &keys[0], Team::new("xqz"));
-    let mut two = caller(&shared, &keys[1], Team::new("wvk"));
-    let mut same = caller(&alone, &keys[0], Team::new("xqz"));
+    let mut one = lines.caller(&shared, &keys[0], Team::new("xqz"));
+    let mut two = lines.caller(&shared, &keys[1], Team::new("wvk"));
+    let mut same = lines.caller(&alone, &keys[0], Team::new("xqz"));
     let (mut rng, mut rng_of_two) = (Rng::with_seed(1), Rng::with_seed(2));
     // In turns, so that they stand beside each other everywhere.
     for n in 0..EPISODES.max(NOTES) {
@@ -570,14 +735,25 @@ fn nothing_of_one_team_reaches_another() {
     compare(&mut one, &mut same, &two.team);
     // Without the model from here on, which takes longest.
     drop(same);
+    lines.served.clear();
     for (caller, key) in [(&mut one, &keys[0]), (&mut two, &keys[1])] {
-        caller.server = Server::start(&mut command(&shared, &shared.beside("config.toml"), key));
+        caller.server = lines.connect(&shared, key, false);
     }
-    for _ in 0..CALLS / (2 * AT_ONCE) {
+    for _ in 0..calls / (2 * AT_ONCE) {
         one.storm(&mut rng, &two.team, &nobody, AT_ONCE);
         two.storm(&mut rng, &one.team, &nobody, AT_ONCE);
     }
     // It is all still there, for who may see it.
     let kept = two.server.call("health_check", json!({}));
     assert!(kept["metrics"]["store"]["episodes"].as_u64().unwrap() > EPISODES as u64 / 2, "{kept}");
+}
+
+#[test]
+fn nothing_of_one_team_reaches_another() {
+    nothing_leaks(Lines { is_http: false, served: Vec::new() }, CALLS);
+}
+
+#[test]
+fn nothing_of_one_team_reaches_another_in_the_same_process() {
+    nothing_leaks(Lines { is_http: true, served: Vec::new() }, CALLS_OVER_HTTP);
 }

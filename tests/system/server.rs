@@ -185,18 +185,29 @@ pub(crate) struct Server {
     is_modern: bool,
     /// Notifications that came before answers, and were not looked at yet.
     heard: VecDeque<Value>,
-    /// Where what goes over the wire is kept, if it is.
-    kept: Option<File>,
+    kept: Kept,
 }
 
-/// Creates a file for what goes over one wire in the directory that `MEMORY_MCP_TEST_WIRE` names, if it names one; see
+/// What goes over one wire, kept in a file of the directory that `MEMORY_MCP_TEST_WIRE` names, if it names one; see
 /// tests/clients/wire_schemas.py.
-fn keep_wire() -> Option<File> {
-    static WIRES: AtomicU64 = AtomicU64::new(0);
-    let directory = PathBuf::from(std::env::var_os("MEMORY_MCP_TEST_WIRE")?);
-    std::fs::create_dir_all(&directory).unwrap();
-    let name = format!("{}-{}.jsonl", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
-    Some(File::create(directory.join(name)).unwrap())
+pub(crate) struct Kept(Option<File>);
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        static WIRES: AtomicU64 = AtomicU64::new(0);
+        Self(std::env::var_os("MEMORY_MCP_TEST_WIRE").map(|directory| {
+            let directory = PathBuf::from(directory);
+            std::fs::create_dir_all(&directory).unwrap();
+            let name = format!("{}-{}.jsonl", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
+            File::create(directory.join(name)).unwrap()
+        }))
+    }
+
+    pub(crate) fn keep(&mut self, from: &str, message: &Value) {
+        if let Some(kept) = &mut self.0 {
+            writeln!(kept, "{}", json!({"from": from, "message": message})).unwrap();
+        }
+    }
 }
 
 /// The revision of the new protocol.
@@ -231,7 +242,7 @@ impl Server {
             last_id: 1_000,
             is_modern: false,
             heard: VecDeque::new(),
-            kept: keep_wire(),
+            kept: Kept::new(),
         }
     }
 
@@ -262,15 +273,9 @@ impl Server {
         id
     }
 
-    fn keep(&mut self, from: &str, message: &Value) {
-        if let Some(kept) = &mut self.kept {
-            writeln!(kept, "{}", json!({"from": from, "message": message})).unwrap();
-        }
-    }
-
     pub(crate) fn send(&mut self, line: &str) {
         if let Ok(message) = serde_json::from_str(line) {
-            self.keep("client", &message);
+            self.kept.keep("client", &message);
         }
         self.client.send(line).unwrap();
     }
@@ -288,7 +293,7 @@ impl Server {
     pub(crate) fn receive(&mut self) -> Option<Value> {
         let message = self.client.receive().unwrap();
         if let Some(message) = &message {
-            self.keep("server", message);
+            self.kept.keep("server", message);
         }
         message
     }

@@ -20,6 +20,8 @@ const STAMP: TableDefinition<(), &str> = TableDefinition::new("stamp");
 
 /// Keys of answers begin with this byte. They are true for one `change_seq` only.
 pub(crate) const ANSWER: u8 = b'a';
+/// The key under which it is tried whether the cache works.
+pub(crate) const PROBE: &[u8] = b"p";
 /// Keys of episodes begin with this byte.
 pub(crate) const EPISODE: u8 = b'e';
 

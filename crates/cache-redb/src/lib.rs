@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use cached::CachedEpisodes;
-use entries::Entries;
+use entries::{Entries, PROBE};
 pub use file::Backing;
 use file::{Holding, Place, guarded};
 use limits::Limits;
@@ -143,6 +143,17 @@ impl Cache {
             failures: self.counts.failures.load(Relaxed),
         };
         CacheStatus { backing: holding.backing.clone(), entries, bytes, synced, counts }
+    }
+
+    /// Whether what is put into the cache can be got from it, tried now. Nothing of it stays.
+    pub fn probe(&self) -> bool {
+        let tried = self.attempt(|entries| {
+            entries.put(PROBE, PROBE, entries.synced())?;
+            let got = entries.get(PROBE)?;
+            entries.evict(PROBE)?;
+            Ok(got.as_deref() == Some(PROBE))
+        });
+        tried == Some(true)
     }
 
     /// Writes to disk what is cached now, so that a crash after this does not lose it. Takes milliseconds.

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use memory_core::access::Access;
+use memory_core::access::{Access, BadDomains};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::limits::{KEY_NAME_CHARS_MAX, KEYS_MAX};
+use crate::limits::KEY_NAME_CHARS_MAX;
 
 /// The variable of the environment from which a server on stdin and stdout takes its key.
 pub(crate) const KEY_VARIABLE: &str = "MEMORY_MCP_API_KEY";
@@ -76,6 +76,13 @@ impl Key {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyHash([u8; 32]);
 
+/// Nothing of it is logged.
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash")
+    }
+}
+
 impl std::fmt::Display for KeyHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{HASH_PREFIX}{}", hex(&self.0))
@@ -117,16 +124,36 @@ pub(crate) struct KeySettings {
     /// Tells it from the others.
     pub(crate) name: String,
     /// `sha256:` and 64 hexadecimal digits, as `memory-mcp key new` prints it.
-    pub(crate) hash: String,
+    pub(crate) hash: KeyHash,
     /// What its user may see, each with the domains below it; `*` for everything.
     pub(crate) domains: Vec<String>,
-    pub(crate) access: KeyAccess,
+    /// The same, with what may be changed.
+    pub(crate) access: Arc<Access>,
 }
 
-/// What is wrong with the keys, all of it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the keys in `auth.keys` cannot be used: {}", .0.join("; "))]
-pub(crate) struct BadKeys(Vec<String>);
+impl KeySettings {
+    /// # Errors
+    /// If the domains are none, or not domains.
+    pub(crate) fn new(
+        name: String,
+        hash: KeyHash,
+        domains: Vec<String>,
+        access: KeyAccess,
+    ) -> Result<Self, BadDomains> {
+        let access = Arc::new(Access::new(&domains, access == KeyAccess::ReadWrite)?);
+        Ok(Self { name, hash, domains, access })
+    }
+
+    /// What it lets its user do.
+    pub(crate) fn level(&self) -> KeyAccess {
+        if self.access.may_change() { KeyAccess::ReadWrite } else { KeyAccess::Read }
+    }
+}
+
+/// Whether a key can be called this.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=KEY_NAME_CHARS_MAX).contains(&name.trim().chars().count())
+}
 
 /// The keys that let somebody in.
 #[derive(Default)]
@@ -135,43 +162,17 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    /// The keys of a configuration.
-    ///
-    /// # Errors
-    /// [`BadKeys`] with everything that is wrong with any of them.
-    pub(crate) fn new(settings: &[KeySettings]) -> Result<Self, BadKeys> {
-        let mut wrong = Vec::new();
-        if settings.len() > KEYS_MAX {
-            wrong.push(format!("there are {}, the most is {KEYS_MAX}", settings.len()));
-        }
-        let mut keys: Vec<(KeyHash, Arc<Principal>)> = Vec::with_capacity(settings.len());
-        for KeySettings { name, hash, domains, access } in settings {
-            if !(1..=KEY_NAME_CHARS_MAX).contains(&name.trim().chars().count()) {
-                wrong.push(format!("{name:?} is no name: give 1 to {KEY_NAME_CHARS_MAX} characters"));
-            }
-            if keys.iter().any(|(_, other)| other.name == *name) {
-                wrong.push(format!("{name:?} is there twice"));
-            }
-            // Not quoted: it may be a key that was put into the wrong place.
-            let hash: Option<KeyHash> = hash.parse().ok();
-            if hash.is_none() {
-                wrong.push(format!(
-                    "the `hash` of {name:?} is none: it must be \"sha256:\" and 64 hexadecimal digits, as \
-                     `memory-mcp key new` prints it"
-                ));
-            }
-            if hash.is_some_and(|hash| keys.iter().any(|(other, _)| *other == hash)) {
-                wrong.push(format!("{name:?} has the hash of another key"));
-            }
-            match Access::new(domains, *access == KeyAccess::ReadWrite) {
-                Err(problem) => wrong.push(format!("the `domains` of {name:?}: {problem}")),
-                Ok(access) => {
-                    let principal = Principal { name: name.clone(), access: Arc::new(access) };
-                    keys.extend(hash.map(|hash| (hash, Arc::new(principal))));
-                }
-            }
-        }
-        if wrong.is_empty() { Ok(Self { keys }) } else { Err(BadKeys(wrong)) }
+    /// The keys of a configuration, which was checked.
+    pub(crate) fn new(settings: &[KeySettings]) -> Self {
+        let entry = |KeySettings { name, hash, access, .. }: &KeySettings| {
+            (*hash, Arc::new(Principal { name: name.clone(), access: access.clone() }))
+        };
+        Self { keys: settings.iter().map(entry).collect() }
+    }
+
+    /// Whom they stand for, in the order of the settings.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        self.keys.iter().map(|(_, principal)| principal)
     }
 
     /// Whether there are no keys: then nobody needs one where only the user of the machine can call.
@@ -179,15 +180,20 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    /// Whom a key stands for. It is compared with every one, always to its end, so that how long that takes tells nothing.
+    /// Whom a key stands for.
     pub(crate) fn authenticate(&self, key: &str) -> Option<Arc<Principal>> {
+        self.find(key).and_then(|place| self.keys.get(place)).map(|(_, principal)| principal.clone())
+    }
+
+    /// The place of a key among the settings. It is compared with every one, always to its end, so that how long that takes
+    /// tells nothing.
+    pub(crate) fn find(&self, key: &str) -> Option<usize> {
         let hash = Key::parse(key)?.hash();
         let mut found = u64::MAX;
         for (place, (known, _)) in (0_u64..).zip(&self.keys) {
             found.conditional_assign(&place, known.0.ct_eq(&hash.0));
         }
-        let (_, principal) = self.keys.get(usize::try_from(found).ok()?)?;
-        Some(principal.clone())
+        usize::try_from(found).ok().filter(|place| *place < self.keys.len())
     }
 
     /// Who uses this process over stdin and stdout, with the key of the environment.
@@ -216,16 +222,15 @@ impl Keyring {
 mod tests {
     use super::*;
 
-    fn settings(name: &str, hash: &str, domains: &[&str], access: KeyAccess) -> KeySettings {
-        let domains = domains.iter().map(ToString::to_string).collect();
-        KeySettings { name: name.into(), hash: hash.into(), domains, access }
+    fn settings(name: &str, hash: KeyHash, access: KeyAccess) -> KeySettings {
+        KeySettings::new(name.into(), hash, vec!["a".into()], access).unwrap()
     }
 
     #[test]
     fn a_key_stands_for_its_principal_and_nothing_else_does() {
         let keys: Vec<Key> = (0..3).map(|_| Key::generate().unwrap()).collect();
-        let of = |n: usize, access| settings(&format!("k{n}"), &keys[n].hash().to_string(), &["a"], access);
-        let keyring = Keyring::new(&[of(0, KeyAccess::Read), of(1, KeyAccess::ReadWrite)]).unwrap();
+        let of = |n: usize, access| settings(&format!("k{n}"), keys[n].hash(), access);
+        let keyring = Keyring::new(&[of(0, KeyAccess::Read), of(1, KeyAccess::ReadWrite)]);
         let who = |key: &str| keyring.authenticate(key).map(|principal| principal.name.clone());
         assert_eq!(who(keys[0].reveal()), Some("k0".into()));
         assert_eq!(who(keys[1].reveal()), Some("k1".into()));
@@ -246,24 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_with_the_keys_is_told_at_once() {
-        let hash = Key::generate().unwrap().hash().to_string();
-        let good = settings("a", &hash, &["*"], KeyAccess::Read);
-        let bad = [
-            settings("a", "sha256:12", &["x"], KeyAccess::Read),
-            settings(" ", &hash, &[], KeyAccess::ReadWrite),
-            settings("b", &hash, &["x."], KeyAccess::ReadWrite),
-        ];
-        let keys: Vec<KeySettings> = std::iter::once(good).chain(bad).collect();
-        let Err(BadKeys(wrong)) = Keyring::new(&keys) else { panic!("they are bad") };
-        assert_eq!(wrong.len(), 7, "{wrong:#?}");
-    }
-
-    #[test]
     fn who_uses_the_process_is_told_by_its_key() {
         let key = Key::generate().unwrap();
-        let auth = [settings("ci", &key.hash().to_string(), &["a"], KeyAccess::Read)];
-        let (none, some) = (Keyring::default(), Keyring::new(&auth).unwrap());
+        let auth = [settings("ci", key.hash(), KeyAccess::Read)];
+        let (none, some) = (Keyring::default(), Keyring::new(&auth));
         assert_eq!(*none.principal_of_process(None).unwrap(), Principal::owner());
         assert_eq!(some.principal_of_process(Some(key.reveal())).unwrap().name, "ci");
         for (keyring, key) in [(&none, Some(key.reveal())), (&some, None), (&some, Some("mmk_wrong"))] {

@@ -152,10 +152,8 @@ impl<R: AsyncRead + Send + Unpin> Channel<R> {
             Ok(message) => self.admit(message),
             Err(Unreadable::Notification) => None,
             Err(Unreadable::Request(error)) => {
-                let mut scanner = IdScanner::default();
-                scanner.feed(line);
                 let error = if self.ended.is_some() { cut_short() } else { error };
-                self.refuse(error, scanner.finish());
+                self.refuse(error, id_of(line));
                 None
             }
         }
@@ -313,14 +311,15 @@ fn opens_session(request: &ClientRequest) -> bool {
 }
 
 /// Why a line is no message.
-enum Unreadable {
+pub(crate) enum Unreadable {
     /// It asks for no answer, so it gets none.
     Notification,
     /// It is answered with this error.
     Request(ErrorData),
 }
 
-fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Unreadable> {
+/// Reads a message.
+pub(crate) fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Unreadable> {
     let refuse = |code, message| Unreadable::Request(ErrorData::new(code, message, None));
     let text = std::str::from_utf8(line).map_err(|error| {
         let message = format!("the message is not UTF-8: invalid bytes at position {}", error.valid_up_to());
@@ -344,6 +343,13 @@ fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Unreadable> {
             Err(refuse(ErrorCode::INVALID_REQUEST, format!("the message is no request: {form}")))
         }
     }
+}
+
+/// The id of a request in bytes that are no message.
+pub(crate) fn id_of(bytes: &[u8]) -> Option<RequestId> {
+    let mut scanner = IdScanner::default();
+    scanner.feed(bytes);
+    scanner.finish()
 }
 
 /// Finds the `id` of a request in bytes that need not be JSON, so that even a broken request can be answered by name.

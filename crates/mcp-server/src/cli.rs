@@ -16,26 +16,18 @@ use memory_core::id::{EpisodeId, PatternId};
 use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
 use memory_core::memory::Question;
 use memory_core::retrieve::Filter;
-use rmcp::ServiceExt;
-use rmcp::service::ServerInitializeError;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::auth::{KEY_VARIABLE, Keyring};
-use crate::channel::Channel;
 use crate::config::command::ConfigCommand;
-use crate::config::reload::{Following, InEffect, SetFilter};
-use crate::config::{self, Loaded, Mistakes, Sources, setting_reference};
+use crate::config::reload::InEffect;
+use crate::config::{self, Mistakes, Sources, setting_reference};
 use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
-use crate::limits::{LAST_CODE_WAIT, SHUTDOWN_WAIT};
 use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
-use crate::server::Server;
 use crate::wire::answer::{Form, WireAnswer};
 use crate::wiring::App;
-use crate::{connect, demo, telemetry};
+use crate::{demo, serve, telemetry};
 
 /// A memory for coding agents that learns from outcomes.
 ///
@@ -71,6 +63,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   memory-mcp demo                              see the memory work on real agent runs
   claude mcp add memory -- memory-mcp          connect Claude Code
+  memory-mcp serve --http 127.0.0.1:8700       one memory for everything on this machine
   memory-mcp query \"flaky test in checkout\"    ask from the shell what an agent would be told
   memory-mcp import jsonl runs.jsonl           bring in runs recorded elsewhere
   memory-mcp model pull all-MiniLM-L6-v2       find what means the same in other words, too";
@@ -79,6 +72,12 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Show the memory at work on real agent runs, in a temporary database
     Demo,
+    /// Serve MCP over HTTP, for several machines or people; without keys to this machine only
+    Serve {
+        /// Where to listen, as in 127.0.0.1:8700
+        #[arg(long, value_name = "ADDR")]
+        http: Option<OsString>,
+    },
     /// Ask the memory, as an agent would with query_memory
     Query {
         /// The task, the error or the question
@@ -124,6 +123,9 @@ enum Command {
         what: Forgotten,
     },
     /// Whether the memory works, and what it holds
+    ///
+    /// Every part is used, not only asked. Exits with 0 if the memory works, also where somebody should look at a part
+    /// (degraded), with 1 if something does not work (failing), and with 2 if the configuration is wrong.
     Health {
         /// Also look the whole database through for damage
         #[arg(long)]
@@ -183,10 +185,15 @@ pub fn command() -> clap::Command {
             note.push_str(&format!(" [default: {}]", setting.default.trim_matches('"')));
         }
         let id = flag.trim_start_matches('-').replace('-', "_");
-        command.mut_arg(id, |arg| {
+        let noted = |arg: clap::Arg| {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             arg.help(help + &note)
-        })
+        };
+        if command.get_arguments().any(|arg| *arg.get_id() == id) {
+            command.mut_arg(id, noted)
+        } else {
+            command.mut_subcommand("serve", |serve| serve.mut_arg(id, noted))
+        }
     })
 }
 
@@ -198,13 +205,18 @@ impl Cli {
 
     /// Does what the command line says; errors go to stderr.
     pub fn run(self) -> ExitCode {
-        let Self { config, data_dir, model_dir, high_success, tools_level, log, command } = self;
+        let Self { config, data_dir, model_dir, high_success, tools_level, log, mut command } = self;
+        let http = match &mut command {
+            Some(Command::Serve { http }) => http.take(),
+            _ => None,
+        };
         let flags = vec![
             ("--data-dir", data_dir),
             ("--model-dir", model_dir),
             ("--high-success", high_success),
             ("--tools-level", tools_level),
             ("--log", log),
+            ("--http", http),
         ];
         let done = match command {
             // These do without the settings, or are there to say what is wrong with them.
@@ -245,7 +257,8 @@ fn with_settings(command: Option<Command>, sources: Sources) -> anyhow::Result<E
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start")?;
     let done = runtime.block_on(async {
         match command {
-            None => serve(loaded, sources, set_filter).await,
+            None => serve::stdio(loaded, sources, set_filter).await,
+            Some(Command::Serve { .. }) => serve::http(loaded, sources, set_filter).await,
             Some(command) => dispatch(command, InEffect::at_start(loaded)).await,
         }
     });
@@ -266,81 +279,12 @@ async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<E
         Command::Relearn => relearn(settings).await,
         Command::Forget { what } => forget(settings, what).await,
         Command::Health { detailed, json } => health(settings, detailed, json).await,
-        Command::Demo | Command::Completions { .. } | Command::Config { .. } | Command::Key { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Demo
+        | Command::Serve { .. }
+        | Command::Completions { .. }
+        | Command::Config { .. }
+        | Command::Key { .. } => Ok(ExitCode::SUCCESS),
     }
-}
-
-async fn serve(loaded: Loaded, sources: Sources, set_filter: SetFilter) -> anyhow::Result<ExitCode> {
-    let content = loaded.content.clone();
-    let settings = InEffect::at_start(loaded);
-    let keyring = Keyring::new(&settings.auth.keys)?;
-    // An empty variable is one that was not set.
-    let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
-    let principal = keyring.principal_of_process(key.as_deref())?;
-    let app = App::open(settings.clone()).await?;
-    if std::io::stdin().is_terminal() {
-        let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
-        write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
-    }
-    let stop = app.stop.clone();
-    tokio::spawn(stop_on_signal(stop.clone()));
-    let following = Following::spawn(
-        sources,
-        content,
-        app.settings.clone(),
-        app.alerts.clone(),
-        set_filter,
-        app.level_pin.clone(),
-    );
-    let (input, output) = rmcp::transport::io::stdio_pipes();
-    let (channel, written) = Channel::new(input, output, app.closing.clone());
-    let _leaving =
-        AbortOnDropHandle::new(tokio::spawn(stop_code_after(app.closing.clone(), Arc::clone(&app))));
-    let served = Server::new(Arc::clone(&app), principal).serve_with_ct(channel, stop).await;
-    let ended = match served {
-        Ok(running) => running.waiting().await.map(drop).context("the server failed"),
-        // Nobody asked for anything, or a signal came first.
-        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
-        Err(error) => Err(error).context("failed to shake hands with the client"),
-    };
-    // A client that has stopped reading must not keep the process.
-    let _ = tokio::time::timeout(SHUTDOWN_WAIT, written).await;
-    drop(following);
-    app.close().await;
-    ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Stops the programs of agents a while after the input has ended.
-async fn stop_code_after(end: CancellationToken, app: Arc<App>) {
-    end.cancelled().await;
-    tokio::time::sleep(LAST_CODE_WAIT).await;
-    app.sandbox.shutdown().await;
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to listen for SIGTERM");
-                return;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        return;
-    }
-    stop.cancel();
 }
 
 async fn query(settings: Arc<InEffect>, question: Question, json: bool) -> anyhow::Result<ExitCode> {
@@ -514,7 +458,8 @@ fn write_health(out: &mut impl Write, report: &HealthReport, settings: &InEffect
     writeln!(out, "stored in {}", settings.data_dir.display())?;
     for component in &report.components {
         let status = format!("{:?}", component.status).to_lowercase();
-        writeln!(out, "  {:<9} {status:<9} {}", component.name, component.detail)?;
+        let took = component.latency_ms.map(|millis| format!(" ({millis:.2} ms)")).unwrap_or_default();
+        writeln!(out, "  {:<12} {status:<9} {}{took}", component.name, component.detail)?;
     }
     if let Some(counts) = &report.metrics.store {
         writeln!(

@@ -17,7 +17,7 @@ use anyhow::Context;
 use serde_json::Value as Json;
 
 use self::layers::Layers;
-pub(crate) use self::layers::{Loaded, Mistakes, Sources};
+pub(crate) use self::layers::{Content, Loaded, Mistakes, Sources};
 pub use self::reference::{SectionReference, SettingReference, setting_reference};
 use self::rule::{Address, AutoOr, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Texts, Whole};
 
@@ -199,7 +199,7 @@ settings! {
         keys: Keys, live;
     }
     [http] Http {
-        address: Address, at_start;
+        address: Address, at_start, flag "--http";
         allowed_origins: Texts, at_start;
         allowed_hosts: Texts, at_start;
         body_bytes_max: Whole<1_024, 67_108_864>, at_start;

@@ -2,10 +2,12 @@
 
 use memory_core::error::{Error, Violation};
 use memory_core::port::StoreError;
-use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData};
 use sandbox::Refusal;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::admission::Busy;
 
 /// The result of a tool: the value as structured content, and the same as text for clients that show only that.
 pub(crate) fn reply<T: Serialize>(value: &T) -> CallToolResult {
@@ -27,6 +29,25 @@ pub(crate) fn failure(error: &Error) -> CallToolResult {
             tracing::error!(%error, "a call failed");
             refusal("storage", &message, &[])
         }
+    }
+}
+
+/// The code of errors that say when to come again; it lies outside of those that are reserved.
+const BUSY: ErrorCode = ErrorCode(429);
+
+/// The result for a call that came while too much was to be done.
+pub(crate) fn busy(busy: &Busy) -> CallToolResult {
+    with_body(json!({"error": busy_error(busy)}))
+}
+
+fn busy_error(busy: &Busy) -> Value {
+    let retry_after_ms = u64::try_from(busy.retry_after.as_millis()).unwrap_or(u64::MAX).max(1);
+    json!({"kind": "busy", "message": busy.to_string(), "retry_after_ms": retry_after_ms})
+}
+
+impl From<Busy> for ErrorData {
+    fn from(busy: Busy) -> Self {
+        Self::new(BUSY, busy.to_string(), Some(busy_error(&busy)))
     }
 }
 
@@ -66,7 +87,10 @@ fn refusal(kind: &str, message: &str, violations: &[Violation]) -> CallToolResul
         let field = |violation: &Violation| json!({"field": violation.field, "problem": violation.problem});
         error["fields"] = Value::Array(violations.iter().map(field).collect());
     }
-    let body = json!({ "error": error });
+    with_body(json!({ "error": error }))
+}
+
+fn with_body(body: Value) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(body.to_string())]);
     result.structured_content = Some(body);
     result

@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
 
-use crate::auth::{Key, KeyAccess, KeyHash, KeySettings, Keyring};
-use crate::limits::KEY_INPUT_BYTES_MAX;
+use crate::auth::{Key, KeyAccess, KeyHash, KeySettings, is_name};
+use crate::limits::{KEY_INPUT_BYTES_MAX, KEY_NAME_CHARS_MAX};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -34,9 +34,10 @@ pub(crate) fn run(command: KeyCommand) -> anyhow::Result<ExitCode> {
         KeyCommand::New { name, domains, read_only } => {
             let access = if read_only { KeyAccess::Read } else { KeyAccess::ReadWrite };
             let key = Key::generate()?;
-            let settings = KeySettings { name, hash: key.hash().to_string(), domains, access };
             // What the configuration would refuse is refused here.
-            Keyring::new(std::slice::from_ref(&settings))?;
+            ensure!(is_name(&name), "{name:?} is no name: give 1 to {KEY_NAME_CHARS_MAX} characters");
+            let settings = KeySettings::new(name, key.hash(), domains, access)
+                .context("the domains cannot be those of a key")?;
             writeln!(
                 out,
                 "# The key, for its user: MEMORY_MCP_API_KEY. It is kept nowhere and not shown again."
@@ -51,11 +52,12 @@ pub(crate) fn run(command: KeyCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// Strings and lists of JSON are those of TOML.
-fn snippet(KeySettings { name, hash, domains, access }: &KeySettings) -> anyhow::Result<String> {
-    let access = match access {
+fn snippet(settings: &KeySettings) -> anyhow::Result<String> {
+    let access = match settings.level() {
         KeyAccess::Read => "read",
         KeyAccess::ReadWrite => "read_write",
     };
+    let KeySettings { name, hash, domains, .. } = settings;
     let (name, domains) = (serde_json::to_string(name)?, serde_json::to_string(domains)?);
     Ok(format!(
         "[[auth.keys]]\nname = {name}\nhash = \"{hash}\"\ndomains = {domains}\naccess = \"{access}\"\n"

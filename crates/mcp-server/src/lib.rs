@@ -3,6 +3,7 @@
 //! This crate is the composition root: it alone reads the command line and the environment, chooses the adapters and
 //! owns every task. The protocol's SDK, `rmcp`, appears nowhere else.
 
+mod admission;
 mod alert;
 mod auth;
 pub mod channel;
@@ -14,6 +15,7 @@ mod demo;
 mod disclosure;
 mod extractor;
 mod fault;
+mod http;
 mod import;
 mod key;
 pub mod limits;
@@ -21,8 +23,10 @@ mod model;
 mod operator;
 mod plugins;
 mod progress;
+mod prometheus;
 mod prompts;
 mod resources;
+mod serve;
 mod server;
 mod telemetry;
 mod tools;

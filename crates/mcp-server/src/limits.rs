@@ -112,6 +112,33 @@ pub(crate) const SUMMARY_TOKENS: usize = 1_500;
 pub(crate) const COMPLETIONS_MAX: usize = 50;
 /// How often a client that asked for it hears that a request is still being worked on.
 pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much of its rate a client can have at once after a pause, in time: with 500 a second, 5,000 calls.
+pub(crate) const BURST: Duration = Duration::from_secs(10);
+/// How long a request waits for its turn before it is told to come again.
+pub(crate) const TURN_WAIT: Duration = Duration::from_secs(1);
+
+/// Connections that are open at the same time, by HTTP; further ones stay with the system until one is closed.
+pub(crate) const CONNECTIONS_MAX: usize = 512;
+/// The head of a request, in bytes.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long a client may take to send the head of a request, and how long a connection stays open without one.
+pub(crate) const HEAD_WAIT: Duration = Duration::from_secs(60);
+/// How long it may take to send the rest.
+pub(crate) const BODY_WAIT: Duration = Duration::from_secs(30);
+/// Bodies that are received at the same time, each of up to `http.body_bytes_max`; further ones wait for their turn.
+pub(crate) const BODIES_MAX: usize = 64;
+/// How long a client is told to wait where too many are sending at the same time.
+pub(crate) const RETRY_AFTER_SECS: u64 = 1;
+/// After which another connection is tried to be accepted where that has failed.
+pub(crate) const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Sessions of one key that are open at the same time; one more closes the one that was not used for the longest time.
+pub(crate) const SESSIONS_MAX: usize = 64;
+/// How long a session that is not used stays open. Its client may be one that somebody left open over night.
+pub(crate) const SESSION_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Requests to listen that are open at the same time, by HTTP with one key.
+pub(crate) const HTTP_LISTENERS_MAX: usize = 64;
+
 /// Extractors of the user that are looked at, in the order of their names.
 pub(crate) const EXTRACTORS_MAX: usize = 16;
 /// Longest name of an extractor, in bytes.

@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use embeddings::State;
+use jiff::Timestamp;
 use memory_core::access::Access;
 use memory_core::job::JobCounts;
-use memory_core::port::{Guarded, JobStore, StoreCounts, StoreError, StoreHealth};
+use memory_core::port::{Guarded, JobStore, Semantics, StoreCounts, StoreError, StoreHealth};
 use sandbox::{Program, Refusal, Report};
 use schemars::JsonSchema;
 use search_index::{Backing, IndexStatus};
 use serde::Serialize;
+use storage_turso::TursoStore;
 
 use crate::alert::Alert;
 use crate::config::reload::WireConfiguration;
+use crate::disclosure::{Era, Level};
 use crate::plugins;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
@@ -32,13 +36,34 @@ pub(crate) enum Status {
 }
 
 /// One part of the system.
-#[derive(Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub(crate) struct Component {
     /// database, queue, cache, search_index, model, sandbox or, if there are any, extractors.
     pub(crate) name: &'static str,
     pub(crate) status: Status,
     /// In words.
     pub(crate) detail: String,
+    /// How long it took to use it, in milliseconds; null where it was only asked how it is, and for who may not see
+    /// everything.
+    pub(crate) latency_ms: Option<f64>,
+}
+
+impl Component {
+    fn new(name: &'static str, (status, detail): (Status, String)) -> Self {
+        Self { name, status, detail, latency_ms: None }
+    }
+
+    fn took(self, took: Duration) -> Self {
+        let latency_ms = Some((took.as_secs_f64() * 1e6).round() / 1e3);
+        Self { latency_ms, ..self }
+    }
+}
+
+/// What work came to, and how long it took.
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let begun = Instant::now();
+    let done = work.await;
+    (done, begun.elapsed())
 }
 
 /// The result of `health_check`.
@@ -65,16 +90,18 @@ pub(crate) struct HealthMetrics {
     /// What is left to learn from; null if the database cannot be read.
     pub(crate) jobs: Option<WireJobs>,
     /// What searches are answered from; null for who may not see everything, as are those below.
-    search: Option<WireSearch>,
+    pub(crate) search: Option<WireSearch>,
     /// Since the process started.
-    cache: Option<WireCache>,
+    pub(crate) cache: Option<WireCache>,
     /// Since the process started.
-    sandbox: Option<WireSandbox>,
+    pub(crate) sandbox: Option<WireSandbox>,
+    /// The level of the user, which says what clients are shown.
+    level: Option<Level>,
     /// Those that the user added, since the process started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     extractors: Vec<WireExtractor>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
-    process: Option<MetricsReport>,
+    pub(crate) process: Option<MetricsReport>,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -97,33 +124,38 @@ pub(crate) struct WireJobs {
     pub(crate) running: u64,
     /// Given up after repeated failures.
     pub(crate) dead: u64,
+    /// How long the one that waits longest has waited, in seconds; absent where none waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oldest_s: Option<f64>,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
-struct WireSearch {
-    documents: u64,
+pub(crate) struct WireSearch {
+    pub(crate) documents: u64,
     /// Parts of documents.
     passages: u64,
     /// Passages that have a vector.
-    vectors: u64,
+    pub(crate) vectors: u64,
     /// Size of its files.
-    disk_bytes: u64,
+    pub(crate) disk_bytes: u64,
     /// Things that were stored just now and have no vectors yet.
-    to_embed: u64,
+    pub(crate) to_embed: u64,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
-struct WireCache {
-    hits: u64,
-    misses: u64,
-    evictions: u64,
-    failures: u64,
+pub(crate) struct WireCache {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    /// Share of the reads that it served; null before the first.
+    hit_rate: Option<f64>,
+    pub(crate) evictions: u64,
+    pub(crate) failures: u64,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
-struct WireSandbox {
+pub(crate) struct WireSandbox {
     /// Programs that were run.
-    runs: u64,
+    pub(crate) runs: u64,
     /// How many of them were stopped, by reason.
     stopped: BTreeMap<&'static str, u64>,
     running: usize,
@@ -155,28 +187,33 @@ impl From<plugins::Status> for WireExtractor {
 }
 
 impl App {
-    /// Looks at every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
+    /// Uses every part; `detailed` also reads the whole database for damage, runs a program in the sandbox and adds the
     /// latencies of each tool and the settings that may change.
     pub(crate) async fn health(&self, detailed: bool) -> HealthReport {
-        let counts = StoreHealth::counts(&self.store).await;
-        let jobs = JobStore::counts(&self.store).await;
+        let mut report = self.measured(detailed).await;
+        if !detailed && let Some(process) = &mut report.metrics.process {
+            process.tools.clear();
+        }
+        report
+    }
+
+    /// The same with the latencies of each tool.
+    pub(crate) async fn measured(&self, detailed: bool) -> HealthReport {
+        let (counts, counted_in) = timed(StoreHealth::counts(&self.store)).await;
+        let (jobs, queue_took) = timed(jobs(&self.store)).await;
         let damage = if detailed { Some(self.store.check().await) } else { None };
         let cache = self.cache.status();
         let (index, embedding) = (self.index.status(), self.embedding.status());
         let extractors = self.extractors.status().await;
         let mut components = vec![
-            database(&counts, damage.as_ref()),
-            queue(&jobs),
-            Component { name: "cache", status: Status::Ok, detail: cache.backing.to_string() },
-            search_index(&index),
-            model(&embedding),
+            database(&counts, damage.as_ref()).took(counted_in),
+            queue(&jobs).took(queue_took),
+            self.cache_component().await,
+            Component::new("search_index", search_index(&index)),
+            self.model_component(&embedding).await,
             self.sandbox_component(detailed).await,
         ];
         components.extend(extractors_component(&extractors));
-        let mut process = self.metrics.report();
-        if !detailed {
-            process.tools.clear();
-        }
         let alerts = self.alerts.raised();
         let alerted = if alerts.is_empty() { Status::Ok } else { Status::Degraded };
         HealthReport {
@@ -192,7 +229,7 @@ impl App {
             configuration: Some(self.settings().report(detailed)),
             metrics: HealthMetrics {
                 store: counts.ok().map(WireCounts::from),
-                jobs: jobs.ok().map(WireJobs::from),
+                jobs: jobs.ok(),
                 search: Some(WireSearch {
                     documents: index.documents,
                     passages: index.passages,
@@ -203,17 +240,55 @@ impl App {
                 cache: Some(WireCache {
                     hits: cache.counts.hits,
                     misses: cache.counts.misses,
+                    hit_rate: share(cache.counts.hits, cache.counts.hits + cache.counts.misses),
                     evictions: cache.counts.evictions,
                     failures: cache.counts.failures,
                 }),
                 sandbox: Some(WireSandbox::from(self.sandbox.status())),
+                level: Some(self.disclosure.level(Era::Legacy)),
                 extractors: extractors.into_iter().map(WireExtractor::from).collect(),
-                process: Some(process),
+                process: Some(self.metrics.report()),
+            },
+        }
+    }
+
+    /// Puts something into the cache and gets it again.
+    async fn cache_component(&self) -> Component {
+        let cache = self.cache.clone();
+        let (works, took) = timed(tokio::task::spawn_blocking(move || cache.probe())).await;
+        let backing = self.cache.status().backing;
+        let judged = match works {
+            Ok(true) => (Status::Ok, backing.to_string()),
+            _ => (
+                Status::Degraded,
+                format!("{backing}; what is put into it cannot be got again, the log says why"),
+            ),
+        };
+        Component::new("cache", judged).took(took)
+    }
+
+    /// Embeds a word, where a model is in use.
+    async fn model_component(&self, status: &embeddings::Status) -> Component {
+        let component = Component::new("model", model(status));
+        if self.embedding.space().is_none() {
+            return component;
+        }
+        let (vector, took) = timed(self.embedding.query_vector("health")).await;
+        match vector {
+            Some(_) => component.took(took),
+            None => Component {
+                status: Status::Degraded,
+                detail: format!(
+                    "{}, but it failed to embed a word just now; the log says why",
+                    component.detail
+                ),
+                ..component
             },
         }
     }
 
     async fn sandbox_component(&self, probed: bool) -> Component {
+        let mut took = None;
         let status = self.sandbox.status();
         let (status, detail) = if let Some(left) = status.closed_for {
             let seconds = left.as_secs() + 1;
@@ -221,7 +296,8 @@ impl App {
         } else if probed {
             match self.sandbox.run(Program::new("1+1"), None).await {
                 Ok(Report { value: Some(value), usage, .. }) if value == "2" => {
-                    (Status::Ok, format!("a program ran in {:.2} ms", usage.time.as_secs_f64() * 1e3))
+                    took = Some(usage.time);
+                    (Status::Ok, "a program ran".to_owned())
                 }
                 Ok(report) => (Status::Failing, format!("1+1 came to {report:?}")),
                 Err(refusal @ Refusal::Busy(_)) => (Status::Degraded, refusal.to_string()),
@@ -232,7 +308,8 @@ impl App {
         } else {
             (Status::Ok, "nothing was run yet".to_owned())
         };
-        Component { name: "sandbox", status, detail }
+        let component = Component::new("sandbox", (status, detail));
+        took.map_or(component.clone(), |took| component.took(took))
     }
 }
 
@@ -259,19 +336,19 @@ impl App {
     pub(crate) async fn health_within(&self, access: &Arc<Access>) -> HealthReport {
         let store = self.store.within(access);
         let counts = StoreHealth::counts(&store).await.map_err(|_| Unnamed);
-        let jobs = JobStore::counts(&store).await.map_err(|_| Unnamed);
-        let unnamed = |component: Component| Component {
-            detail: match component.status {
+        let jobs = jobs(&store).await.map_err(|_| Unnamed);
+        let unnamed = |name, (status, _): (Status, String)| {
+            let detail = match status {
                 Status::Ok => "works".to_owned(),
                 Status::Degraded | Status::Failing => Unnamed.to_string(),
-            },
-            ..component
+            };
+            Component::new(name, (status, detail))
         };
         let components = vec![
             database(&counts, None),
             queue(&jobs),
-            unnamed(search_index(&self.index.status())),
-            unnamed(model(&self.embedding.status())),
+            unnamed("search_index", search_index(&self.index.status())),
+            unnamed("model", model(&self.embedding.status())),
         ];
         HealthReport {
             status: components.iter().map(|component| component.status).max().unwrap_or(Status::Ok),
@@ -281,10 +358,11 @@ impl App {
             configuration: None,
             metrics: HealthMetrics {
                 store: counts.ok().map(|counts| WireCounts { bytes: None, ..counts.into() }),
-                jobs: jobs.ok().map(WireJobs::from),
+                jobs: jobs.ok(),
                 search: None,
                 cache: None,
                 sandbox: None,
+                level: None,
                 extractors: Vec::new(),
                 process: None,
             },
@@ -297,10 +375,16 @@ impl App {
 #[error("does not work as it should; the operator's health check says why")]
 struct Unnamed;
 
-impl From<JobCounts> for WireJobs {
-    fn from(JobCounts { queued, running, dead }: JobCounts) -> Self {
-        Self { queued, running, dead }
-    }
+/// What is left to learn from, of what the store's caller may see.
+async fn jobs(store: &TursoStore) -> Result<WireJobs, StoreError> {
+    let JobCounts { queued, running, dead } = JobStore::counts(store).await?;
+    let waited = |since: Timestamp| Timestamp::now().duration_since(since).as_secs_f64().max(0.0);
+    let oldest_s = JobStore::oldest(store).await?.map(waited);
+    Ok(WireJobs { queued, running, dead, oldest_s })
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| (part as f64 / whole as f64 * 1e4).round() / 1e4)
 }
 
 impl From<StoreCounts> for WireCounts {
@@ -335,33 +419,32 @@ fn database<E: Display>(
             (Status::Ok, format!("{} episodes, {} notes{checked}", counts.episodes, counts.notes))
         }
     };
-    Component { name: "database", status, detail }
+    Component::new("database", (status, detail))
 }
 
-fn queue<E: Display>(jobs: &Result<JobCounts, E>) -> Component {
+fn queue<E: Display>(jobs: &Result<WireJobs, E>) -> Component {
     let (status, detail) = match jobs {
         Err(error) => (Status::Failing, error.to_string()),
-        Ok(JobCounts { dead, .. }) if *dead > 0 => {
+        Ok(WireJobs { dead, .. }) if *dead > 0 => {
             (Status::Degraded, format!("{dead} job(s) were given up; the log says why"))
         }
-        Ok(JobCounts { queued, running, .. }) => {
+        Ok(WireJobs { queued, running, .. }) => {
             (Status::Ok, format!("{} episode(s) left to learn from", queued + running))
         }
     };
-    Component { name: "queue", status, detail }
+    Component::new("queue", (status, detail))
 }
 
-fn search_index(index: &IndexStatus) -> Component {
+fn search_index(index: &IndexStatus) -> (Status, String) {
     let IndexStatus { backing, is_ready, documents, last_error, .. } = index;
-    let (status, detail) = match (backing, last_error) {
+    match (backing, last_error) {
         (Backing::Unwritable(reason), _) => {
             (Status::Degraded, format!("{documents} documents, in memory only: {reason}"))
         }
         (_, Some(error)) if !is_ready => (Status::Degraded, format!("it is to be made anew: {error}")),
         _ if !is_ready => (Status::Ok, "it is made by the first search".to_owned()),
         _ => (Status::Ok, format!("{documents} documents")),
-    };
-    Component { name: "search_index", status, detail }
+    }
 }
 
 /// How it stands with the extractors of the user, if there are any.
@@ -375,12 +458,12 @@ fn extractors_component(extractors: &[plugins::Status]) -> Option<Component> {
             detail += &format!("; {name} is {}: {why}", state.name());
         }
     }
-    (!extractors.is_empty()).then_some(Component { name: "extractors", status, detail })
+    (!extractors.is_empty()).then_some(Component::new("extractors", (status, detail)))
 }
 
-fn model(status: &embeddings::Status) -> Component {
+fn model(status: &embeddings::Status) -> (Status, String) {
     let name = status.model.as_deref().unwrap_or("the model");
-    let (status, detail) = match &status.state {
+    match &status.state {
         State::NoModel => (
             Status::Ok,
             "none: search is by words only; `memory-mcp model pull all-MiniLM-L6-v2` adds one".to_owned(),
@@ -399,6 +482,5 @@ fn model(status: &embeddings::Status) -> Component {
         State::Unusable { reason } => {
             (Status::Degraded, format!("{name} cannot be used, search is by words only: {reason}"))
         }
-    };
-    Component { name: "model", status, detail }
+    }
 }

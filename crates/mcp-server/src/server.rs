@@ -1,6 +1,5 @@
 //! The MCP server: which tools there are, and what every call has in common.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,20 +13,21 @@ use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-    CompletionInfo, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Extensions,
-    GetPromptRequestParams, GetPromptResponse, Implementation, InitializeRequestParams, InitializeResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Reference, ResourceContents, ServerCapabilities, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    CompletionInfo, CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
+    GetPromptResponse, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+    ResourceContents, ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use crate::admission::{Admission, Busy, Turn, Work};
 use crate::auth::Principal;
 use crate::disclosure::{Era, Level};
-use crate::limits::{LIST_TTL_MILLIS, LISTENERS_MAX};
+use crate::limits::LIST_TTL_MILLIS;
 use crate::tools::{levels, names, outline, result_schema};
 use crate::updates::Watched;
 use crate::wire::arguments::{slim, violations};
@@ -93,6 +93,8 @@ pub(crate) struct Server {
     pub(crate) principal: Arc<Principal>,
     /// The use cases as it may use them: every tool goes through this.
     pub(crate) memory: Memory,
+    /// What it may do at once.
+    admission: Arc<Admission>,
     router: Arc<ToolRouter<Self>>,
     /// What a client of the legacy era has subscribed to.
     pub(crate) subscribed: Arc<Watched>,
@@ -103,26 +105,30 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server of a connection whose requests are this principal's, unless they bring one of their own.
-    pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>) -> Self {
+    /// The server of a connection whose requests are this principal's.
+    pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>, listeners_max: usize) -> Self {
         let memory = app.whole_memory.for_access(&principal.access);
         Self {
+            admission: Arc::new(Admission::new(app.turns.clone())),
             app,
             principal,
             memory,
             router: Arc::new(router()),
             subscribed: Arc::default(),
             attended: Arc::default(),
-            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            listeners: Arc::new(Semaphore::new(listeners_max)),
         }
     }
 
-    /// The same server for whom a transport found to have made this very request, put into its extensions as an
-    /// `Arc<Principal>`; this one, where the connection has one principal. Cheap.
-    fn acting(&self, extensions: &Extensions) -> Cow<'_, Self> {
-        let Some(principal) = extensions.get::<Arc<Principal>>() else { return Cow::Borrowed(self) };
-        let memory = self.app.whole_memory.for_access(&principal.access);
-        Cow::Owned(Self { principal: principal.clone(), memory, ..self.clone() })
+    /// The server of another session of the same principal. Cheap.
+    pub(crate) fn another(&self) -> Self {
+        Self { subscribed: Arc::default(), attended: Arc::default(), ..self.clone() }
+    }
+
+    /// Waits until it is this request's turn.
+    async fn turn(&self, work: Work) -> Result<Turn, Busy> {
+        let settings = self.app.settings();
+        self.admission.turn(work, &settings.limits).await.inspect_err(|_| self.app.metrics.refused())
     }
 
     fn info(&self, era: Era) -> ServerConfig {
@@ -199,6 +205,21 @@ fn era(context: &RequestContext<RoleServer>) -> Era {
     if is_modern { Era::Modern } else { Era::Legacy }
 }
 
+fn no_method(method: &str) -> ErrorData {
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?}"), None)
+}
+
+/// In the modern era resources are subscribed to by listening.
+fn known_to(era: Era, method: &str) -> Result<(), ErrorData> {
+    let is_gone = ["resources/subscribe", "resources/unsubscribe"].contains(&method);
+    if era == Era::Modern && is_gone { Err(no_method(method)) } else { Ok(()) }
+}
+
+fn work_of(tool: &Tool) -> Work {
+    let reads = tool.annotations.as_ref().is_some_and(|hints| hints.read_only_hint == Some(true));
+    if reads { Work::Read } else { Work::Write }
+}
+
 /// Says how long a list may be kept, to clients that know what that means.
 macro_rules! cacheable {
     ($result:expr, $context:expr, $ttl:expr) => {
@@ -231,10 +252,9 @@ impl Server {
         if context.ct.is_cancelled() && !self.app.stop.is_cancelled() {
             return Err(progress::cancelled());
         }
-        let reads = tool.annotations.as_ref().is_some_and(|hints| hints.read_only_hint == Some(true));
         let call = self.router.call(ToolCallContext::new(self, request, context.clone()));
         let work = progress::told(&context, &tool.name, call);
-        let answer = if reads {
+        let answer = if work_of(tool) == Work::Read {
             progress::unless_cancelled(&context, &self.app.stop, work).await?
         } else {
             work.await
@@ -301,8 +321,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let server = self.acting(&context.extensions);
-        let work = progress::told(&context, &request.name, server.prompt(&request.name, &arguments));
+        let _turn = self.turn(Work::Read).await?;
+        let work = progress::told(&context, &request.name, self.prompt(&request.name, &arguments));
         Ok(progress::unless_cancelled(&context, &self.app.stop, work).await??.into())
     }
 
@@ -312,8 +332,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        let server = self.acting(&context.extensions);
-        let work = server.resources(cursor.as_deref());
+        let _turn = self.turn(Work::Read).await?;
+        let work = self.resources(cursor.as_deref());
         let (page, next) = progress::unless_cancelled(&context, &self.app.stop, work).await??;
         let mut list = ListResourcesResult::with_all_items(page);
         list.next_cursor = next;
@@ -336,8 +356,8 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri;
-        let server = self.acting(&context.extensions);
-        let work = progress::told(&context, "resources/read", server.read(&uri));
+        let _turn = self.turn(Work::Read).await?;
+        let work = progress::told(&context, "resources/read", self.read(&uri));
         let read = progress::unless_cancelled(&context, &self.app.stop, work).await?;
         let text = read.map_err(|error| resources::not_found(&uri, &error))?;
         let contents = ResourceContents::text(text, uri).with_mime_type(resources::MIME_TYPE);
@@ -358,8 +378,8 @@ impl ServerHandler for Server {
         let Some(naming): Option<Naming> = naming else {
             return Ok(CompleteResult::new(CompletionInfo::default()));
         };
-        let server = self.acting(&context.extensions);
-        let work = server.completion(naming, &request.argument.value);
+        let _turn = self.turn(Work::Read).await?;
+        let work = self.completion(naming, &request.argument.value);
         Ok(CompleteResult::new(progress::unless_cancelled(&context, &self.app.stop, work).await??))
     }
 
@@ -368,14 +388,17 @@ impl ServerHandler for Server {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.acting(&context.extensions).follow(request.uri).await
+        known_to(era(&context), "resources/subscribe")?;
+        let _turn = self.turn(Work::Read).await?;
+        self.follow(request.uri).await
     }
 
     async fn unsubscribe(
         &self,
         request: UnsubscribeRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        known_to(era(&context), "resources/unsubscribe")?;
         self.unfollow(&request.uri)
     }
 
@@ -402,7 +425,10 @@ impl ServerHandler for Server {
         let violations = violations(&tool.input_schema, &arguments);
         let result = if violations.is_empty() {
             request.arguments = Some(arguments);
-            self.acting(&context.extensions).work(tool, request, context).await
+            match self.turn(work_of(tool)).await {
+                Ok(_turn) => self.work(tool, request, context).await,
+                Err(busy) => Ok(fault::busy(&busy).into()),
+            }
         } else {
             Ok(fault::invalid(violations).into())
         };
@@ -424,12 +450,12 @@ impl ServerHandler for Server {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, params, .. } = request;
+        known_to(era(&context), &method)?;
         let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == method) else {
-            let message = format!("there is no method {method:?}");
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None));
+            return Err(no_method(&method));
         };
         let problem = match method.as_str() {
             "tools/call" => serde_json::from_value::<CallToolRequestParams>(params.unwrap_or_default()).err(),

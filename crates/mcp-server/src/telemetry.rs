@@ -43,21 +43,25 @@ pub(crate) struct Metrics {
     episodes_completed: AtomicU64,
     steps_added: AtomicU64,
     patterns_extracted: AtomicU64,
+    busy: AtomicU64,
 }
 
 struct ToolCalls {
     errors: u64,
     micros: Histogram<u64>,
+    micros_total: u64,
 }
 
 /// Calls of one tool.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct ToolLatency {
-    calls: u64,
-    errors: u64,
-    p50_ms: f64,
-    p95_ms: f64,
-    p99_ms: f64,
+    pub(crate) calls: u64,
+    pub(crate) errors: u64,
+    /// Of all calls together.
+    pub(crate) total_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p95_ms: f64,
+    pub(crate) p99_ms: f64,
     max_ms: f64,
 }
 
@@ -69,6 +73,8 @@ pub(crate) struct MetricsReport {
     pub(crate) steps_added: u64,
     /// Observations of patterns; one pattern may be observed in many episodes.
     pub(crate) patterns_extracted: u64,
+    /// Requests that were answered with busy.
+    pub(crate) busy: u64,
     /// Only with `detailed`: the calls of each tool.
     pub(crate) tools: BTreeMap<String, ToolLatency>,
 }
@@ -80,12 +86,19 @@ impl Metrics {
         if !tools.contains_key(tool) {
             // Two significant digits: within 1 %, in a few kilobytes.
             let Ok(micros) = Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, 2) else { return };
-            tools.insert(tool.to_owned(), ToolCalls { errors: 0, micros });
+            tools.insert(tool.to_owned(), ToolCalls { errors: 0, micros, micros_total: 0 });
         }
         if let Some(calls) = tools.get_mut(tool) {
             calls.errors += u64::from(failed);
-            calls.micros.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LATENCY_MICROS_MAX));
+            let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MICROS_MAX);
+            calls.micros.saturating_record(micros);
+            calls.micros_total += micros;
         }
+    }
+
+    /// Notes that a request was told to come again.
+    pub(crate) fn refused(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.
@@ -96,6 +109,7 @@ impl Metrics {
             ToolLatency {
                 calls: calls.micros.len(),
                 errors: calls.errors,
+                total_ms: calls.micros_total as f64 / 1_000.0,
                 p50_ms: ms(0.50),
                 p95_ms: ms(0.95),
                 p99_ms: ms(0.99),
@@ -107,6 +121,7 @@ impl Metrics {
             episodes_completed: self.episodes_completed.load(Ordering::Relaxed),
             steps_added: self.steps_added.load(Ordering::Relaxed),
             patterns_extracted: self.patterns_extracted.load(Ordering::Relaxed),
+            busy: self.busy.load(Ordering::Relaxed),
             tools: tools.iter().map(|(name, calls)| (name.clone(), latency(calls))).collect(),
         }
     }

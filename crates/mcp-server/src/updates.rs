@@ -14,9 +14,7 @@ use rmcp::service::{Peer, RoleServer, SubscriptionContext};
 use tokio::sync::Notify;
 
 use crate::disclosure::Era;
-use crate::limits::{
-    CHANGES_LOOKED_FOR_EVERY, GONE_LOOKED_FOR_EVERY, LISTENERS_MAX, RESOURCES_WATCHED, SUBSCRIPTIONS_MAX,
-};
+use crate::limits::{CHANGES_LOOKED_FOR_EVERY, GONE_LOOKED_FOR_EVERY, RESOURCES_WATCHED, SUBSCRIPTIONS_MAX};
 use crate::resources::{Address, not_found};
 use crate::server::Server;
 
@@ -179,8 +177,7 @@ impl Server {
     /// Tells a client of the modern era what it asked for, until it cancels that or the server stops.
     pub(crate) async fn attend_to(&self, context: &SubscriptionContext) -> Result<(), ErrorData> {
         let Ok(_place) = self.listeners.try_acquire() else {
-            let message =
-                format!("{LISTENERS_MAX} requests to listen are open, the most there can be; cancel one");
+            let message = "as many requests to listen are open as there can be; cancel one";
             return Err(ErrorData::invalid_request(message, None));
         };
         let accepted = context.accepted();

@@ -17,7 +17,7 @@ use memory_core::retrieve::analyze::ANALYSIS_VERSION;
 use sandbox::{Ambient, Limits, Sandbox};
 use search_index::SearchIndex;
 use storage_turso::TursoStore;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -50,6 +50,8 @@ pub(crate) struct App {
     pub(crate) disclosure: Arc<Disclosure>,
     /// The level that the settings name, if they name one.
     pub(crate) level_pin: watch::Sender<Option<Level>>,
+    /// Places for requests that are worked on at the same time.
+    pub(crate) turns: Arc<Semaphore>,
     /// Cancelled when the server is to stop.
     pub(crate) stop: CancellationToken,
     /// Cancelled then, or once nothing more will be asked: whoever waits for news gives up.
@@ -138,8 +140,7 @@ impl App {
     /// If the data directory or the database in it cannot be used; the message says why and what to do.
     pub(crate) async fn open(settings: Arc<InEffect>) -> anyhow::Result<Arc<Self>> {
         settings.create_data_dir()?;
-        let database = settings.database();
-        let store = TursoStore::open(&database).await.context("failed to open the memory")?;
+        let store = TursoStore::open(&settings.database()).await.context("failed to open the memory")?;
         let shared = Arc::new(store.clone());
         let source: Arc<dyn Source> = Arc::new(SystemSource);
         let cache = Cache::open(&settings.cache(), store.id(), shared.clone(), source.clone());
@@ -178,6 +179,7 @@ impl App {
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let whole_memory = Memory::new(ports, handlers);
         let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
+        let turns = Arc::new(Semaphore::new(settings.limits.requests_at_once as usize));
         let (level_pin, pinned) = watch::channel(settings.tools.level);
         let settings = watch::Sender::new(settings);
         let disclosure = Arc::new(Disclosure::open(Arc::new(store.clone()), pinned).await);
@@ -185,8 +187,6 @@ impl App {
         let stop = CancellationToken::new();
         let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));
-        let worker = Mutex::new(Some(worker));
-        let alerts = Arc::new(Alerts::default());
         Ok(Arc::new(Self {
             whole_memory,
             metrics,
@@ -196,13 +196,14 @@ impl App {
             embedding,
             sandbox,
             settings,
-            alerts,
+            alerts: Arc::default(),
             disclosure,
             level_pin,
+            turns,
             stop,
             closing,
             extractors,
-            worker,
+            worker: Mutex::new(Some(worker)),
             upkeep,
             counting,
         }))

@@ -1,5 +1,6 @@
 //! Identifiers. All are UUIDv7, so that they sort by the time at which they were made, but for those of patterns.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,6 +23,14 @@ macro_rules! ids {
             }
         }
     )+};
+}
+
+impl JobId {
+    /// When it was made, as far as the id tells.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+    }
 }
 
 ids! {

@@ -365,6 +365,8 @@ pub trait JobStore: Send + Sync {
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
     /// How many jobs there are, of episodes that the caller may see.
     async fn counts(&self) -> Result<JobCounts, StoreError>;
+    /// When the job was made that waits longest, of episodes that the caller may see; those given up do not wait.
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError>;
     /// When the next waiting or held job falls due, if there is one.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 }

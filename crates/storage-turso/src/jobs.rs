@@ -94,6 +94,22 @@ impl JobStore for TursoStore {
         Ok(JobCounts { queued: of("queued"), running: of("running"), dead: of("dead") })
     }
 
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        // Ids sort by when they were made.
+        let sql = concat!(
+            "SELECT id FROM job WHERE state <> 'dead' AND (?1 IS NULL OR EXISTS (
+                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
+            is_allowed!("e.domain", "?1"),
+            ")) ORDER BY id LIMIT 1"
+        );
+        let allowed = self.allowed.clone();
+        let id = self
+            .pool
+            .read(move |link| link.row(sql, [allowed.domains()], |row| Ok(JobId(Columns::of(row).uuid()?))))
+            .await?;
+        Ok(id.and_then(JobId::made_at))
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.pool
             .read(|link| {

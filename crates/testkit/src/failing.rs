@@ -188,6 +188,10 @@ impl JobStore for FailingStore {
         self.pass(self.inner.jobs.counts()).await
     }
 
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.pass(self.inner.jobs.oldest()).await
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.pass(self.inner.jobs.next_due()).await
     }

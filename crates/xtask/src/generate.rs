@@ -41,7 +41,8 @@ fn tools() -> anyhow::Result<String> {
     text.push_str(
         "Every result comes as `structuredContent` and, the same, as JSON text. A tool that could not do what it was \
          asked returns `isError` with `error {kind, message, fields [{field, problem}]}`; `kind` is \
-         `invalid_arguments`, `not_found`, `already_completed` or `storage`. Ids are UUIDs, times are \
+         `invalid_arguments`, `not_found`, `already_completed`, `forbidden`, `storage`, or `busy` with \
+         `retry_after_ms`. Ids are UUIDs, times are \
          RFC 3339 in UTC. Arguments marked * are required; unknown ones are refused.\n",
     );
     text.push_str(

@@ -8,15 +8,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use memory_core::access::Access;
 use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
-use memory_core::access::Access;
-
-use crate::auth::{KeyAccess, KeyHash, KeySettings, Keyring};
-use crate::limits::{CONFIG_FOUND_CHARS_MAX, KEY_NAME_CHARS_MAX};
+use crate::auth::{KeyAccess, KeyHash, KeySettings, is_name};
+use crate::limits::{CONFIG_FOUND_CHARS_MAX, KEYS_MAX};
 
 /// A value as a layer gives it.
 pub(crate) struct Given<'a> {
@@ -362,20 +361,22 @@ impl Rule for Keys {
                         message: format!("there are two keys {:?}", key.name),
                     });
                 }
+                if keys.iter().any(|other: &KeySettings| other.hash == key.hash) {
+                    let message = format!("the key {:?} has the hash of another one", key.name);
+                    wrong.push(Wrong { at: value.span(), message });
+                }
                 keys.push(key);
             }
         }
-        // What is wrong with them together.
-        if wrong.is_empty()
-            && let Err(problem) = Keyring::new(&keys)
-        {
-            wrong.push(Wrong { at: given.value.span(), message: problem.to_string() });
+        if list.len() > KEYS_MAX {
+            let message = format!("there are {} keys, the most is {KEYS_MAX}", list.len());
+            wrong.push(Wrong { at: given.value.span(), message });
         }
         if wrong.is_empty() { Ok(keys) } else { Err(wrong) }
     }
 
     fn shown(value: &Vec<KeySettings>) -> Json {
-        let shown = |key: &KeySettings| json!({"name": key.name, "hash": "[secret]", "domains": key.domains, "access": word(&key.access)});
+        let shown = |key: &KeySettings| json!({"name": key.name, "hash": "[secret]", "domains": key.domains, "access": word(&key.level())});
         value.iter().map(shown).collect()
     }
 }
@@ -386,13 +387,11 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
         wrong.push(Wrong { at: name.span(), message });
     }
     let name = field(table, "name", "a name", &at, wrong, |value| {
-        let short = |name: &&str| (1..=KEY_NAME_CHARS_MAX).contains(&name.chars().count());
-        value.as_str().filter(short).map(str::to_owned)
+        value.as_str().filter(|name| is_name(name)).map(str::to_owned)
     });
-    let hash = "\"sha256:\" and 64 hexadecimal digits, as `memory-mcp key new` prints it";
-    let hash = field(table, "hash", hash, &at, wrong, |value| {
-        value.as_str().filter(|hash| hash.parse::<KeyHash>().is_ok()).map(str::to_owned)
-    });
+    let expected = "\"sha256:\" and 64 hexadecimal digits, as `memory-mcp key new` prints it";
+    let hash: Option<KeyHash> =
+        field(table, "hash", expected, &at, wrong, |value| value.as_str()?.parse().ok());
     let domains = "a list of domains such as [\"web\", \"api.v2\"], or [\"*\"] for all";
     let domains = field(table, "domains", domains, &at, wrong, |value| {
         let texts = value.as_array()?.iter().map(|domain| domain.get_ref().as_str().map(str::to_owned));
@@ -402,7 +401,7 @@ fn key(table: &DeTable<'_>, at: Range<usize>, wrong: &mut Vec<Wrong>) -> Option<
     let access = field(table, "access", &choice::<KeyAccess>(None), &at, wrong, |value| {
         KeyAccess::from_str(value.as_str()?, false).ok()
     });
-    Some(KeySettings { name: name?, hash: hash?, domains: domains?, access: access? })
+    KeySettings::new(name?, hash?, domains?, access?).ok()
 }
 
 /// One field of a table, which must be there.

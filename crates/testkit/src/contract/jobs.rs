@@ -31,7 +31,9 @@ pub async fn finished_episodes_queue_one_job_each(stores: Stores) {
     let end = completion_insertion(&source, &episode, NewEnding::default());
     stores.episodes.complete(id, end.clone()).await.expect("completed");
     assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    let oldest = stores.jobs.oldest().await.expect("a read");
     let claimed = claim_one(&stores, &source).await;
+    assert!(oldest.is_some() && oldest == claimed.id.made_at(), "{oldest:?}");
     assert_eq!((claimed.id, claimed.episode_id, claimed.attempt), (end.job.id, id, 1));
     let whole = add(&stores, &source, success()).await;
     assert_eq!(claim_one(&stores, &source).await.episode_id, whole);

@@ -55,6 +55,13 @@ impl State {
     }
 }
 
+impl InMemoryStore {
+    fn sees_job(&self, state: &State, kept: &KeptJob) -> bool {
+        let episode = state.episodes.get(&kept.job.episode_id);
+        self.access.is_everything() || episode.is_some_and(|episode| self.sees(episode.domain()))
+    }
+}
+
 #[async_trait]
 impl JobStore for InMemoryStore {
     async fn claim(
@@ -95,11 +102,7 @@ impl JobStore for InMemoryStore {
     async fn counts(&self) -> Result<JobCounts, StoreError> {
         let mut counts = JobCounts::default();
         let state = self.state();
-        let is_seen = |kept: &&KeptJob| {
-            let episode = state.episodes.get(&kept.job.episode_id);
-            self.access.is_everything() || episode.is_some_and(|episode| self.sees(episode.domain()))
-        };
-        for kept in state.jobs.iter().filter(is_seen) {
+        for kept in state.jobs.iter().filter(|kept| self.sees_job(&state, kept)) {
             *match kept.standing {
                 Standing::Waiting { .. } => &mut counts.queued,
                 Standing::Held { .. } => &mut counts.running,
@@ -107,6 +110,12 @@ impl JobStore for InMemoryStore {
             } += 1;
         }
         Ok(counts)
+    }
+
+    async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state();
+        let waits = |kept: &&KeptJob| kept.due().is_some() && self.sees_job(&state, kept);
+        Ok(state.jobs.iter().filter(waits).filter_map(|kept| kept.job.id.made_at()).min())
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
