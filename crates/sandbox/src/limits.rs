@@ -1,11 +1,14 @@
 //! The fourth layer: what a program may use. Also the bounds of the sandbox itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use wasmtime::ResourceLimiter;
 
 use crate::report::Reason;
-use crate::run::Run;
+use crate::run::{Host, HostFunction, Run};
 
 /// What one program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,9 @@ pub const STACK_BYTES_MAX: usize = crate::settings::WASM_STACK_BYTES / 4;
 pub const MEMORY_BYTES_MIN: usize = 4 * 1024 * 1024;
 /// Programs that run at the same time, in turns on one thread. Together they may hold this many times the memory of one.
 pub const RUNS_MAX: usize = 4;
+/// Calls of the memory that are answered at the same time, of all programs together: however they ask, most of what the
+/// machine can do is left to others.
+pub(crate) const HOST_CALLS_AT_ONCE: usize = 1;
 /// Programs that wait for their turn; further ones are refused.
 pub const QUEUE_RUNS_MAX: usize = 32;
 /// Instructions between two looks at the clock, about a third of a millisecond.
@@ -77,6 +83,22 @@ pub(crate) const ERROR_BYTES_MAX: usize = 8 * 1024;
 pub(crate) const MODULES_MAX: usize = 16;
 /// Longest value, stdout or stderr that is kept where the limits are switched off, in bytes.
 pub(crate) const OUTPUT_BYTES_EVER: usize = 64 * 1024 * 1024;
+
+/// A host whose answers come in turn with those to other programs.
+pub(crate) struct InTurn {
+    pub(crate) host: Arc<dyn Host>,
+    /// One permit for each of [`HOST_CALLS_AT_ONCE`].
+    pub(crate) turns: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Host for InTurn {
+    async fn call(&self, function: HostFunction, arguments: String) -> Result<String, String> {
+        // Never closed, so that there is always a turn.
+        let _turn = self.turns.acquire().await;
+        self.host.call(function, arguments).await
+    }
+}
 
 impl ResourceLimiter for Run {
     fn memory_growing(
@@ -126,7 +148,7 @@ mod tests {
     use async_trait::async_trait;
     use wasmtime::ResourceLimiter;
 
-    use super::{Limits, TABLE_ENTRIES_MAX};
+    use super::{HOST_CALLS_AT_ONCE, Limits, TABLE_ENTRIES_MAX};
     use crate::Grants;
     use crate::filesystem::Ambient;
     use crate::report::{Program, Reason, Report, Stopped};
@@ -265,6 +287,36 @@ mod tests {
     async fn the_host_is_called_as_often_as_allowed() {
         let (report, calls) = asking("for (;;) { try { memory.query(1) } catch {} }").await;
         assert_eq!((report.stopped.unwrap().reason, calls), (Reason::HostCalls, 3));
+    }
+
+    /// Answers slowly, and notes how many calls were there at the same time.
+    #[derive(Default)]
+    struct Slow {
+        now: AtomicU32,
+        most: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Host for Slow {
+        async fn call(&self, _: HostFunction, _: String) -> Result<String, String> {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok("1".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn programs_ask_the_host_one_after_another() {
+        let (host, sandbox) = (Arc::new(Slow::default()), Sandbox::layered(ALONE, PATIENT));
+        let ask = async || {
+            let program = Program { grants: Grants { memory: true }, ..Program::new("memory.query(1)") };
+            sandbox.run(program, Some(host.clone())).await.unwrap().value
+        };
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        assert_eq!([one, two, three].map(Option::unwrap), ["1", "1", "1"]);
+        assert_eq!(host.most.load(Ordering::SeqCst), HOST_CALLS_AT_ONCE as u32);
     }
 
     #[tokio::test]

@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::engine::{Engine, QUICKJS};
 use crate::filesystem::Ambient;
 use crate::isolation::Cells;
-use crate::limits::{EVENT_TURNS, Limits, QUEUE_RUNS_MAX, RUNS_MAX, TIMEOUT_MAX, WAITING_MAX};
+use crate::limits::{
+    EVENT_TURNS, HOST_CALLS_AT_ONCE, InTurn, Limits, QUEUE_RUNS_MAX, RUNS_MAX, TIMEOUT_MAX, WAITING_MAX,
+};
 use crate::monitoring::{Counts, Monitor};
 use crate::report::{Program, Reason, Refusal, Report, Stopped};
 use crate::run::{Host, Run, perform};
@@ -168,7 +170,8 @@ impl Sandbox {
         if let Queue::Unused = *queue {
             let (sender, receiver) = mpsc::channel(QUEUE_RUNS_MAX);
             let (layers, ambient, module) = (self.layers, self.ambient, self.module);
-            let work = Work { layers, ambient, module, shared: self.shared.clone() };
+            let calls = Arc::new(Semaphore::new(HOST_CALLS_AT_ONCE));
+            let work = Work { layers, ambient, module, shared: self.shared.clone(), calls };
             let (ending, ended) = oneshot::channel();
             let thread = std::thread::Builder::new()
                 .name("sandbox".to_owned())
@@ -215,6 +218,8 @@ struct Work {
     ambient: Ambient,
     module: &'static [u8],
     shared: Arc<Shared>,
+    /// Turns of calls of the host.
+    calls: Arc<Semaphore>,
 }
 
 impl Work {
@@ -260,6 +265,10 @@ impl Work {
         }
     }
 
+    fn in_turn(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
+        if self.layers.limits { Arc::new(InTurn { host, turns: self.calls.clone() }) } else { host }
+    }
+
     /// Runs one program, for as long as somebody waits for it.
     async fn one(&self, engine: Result<Rc<Cells>, String>, job: Job) {
         let Job { program, host, limits, mut reply } = job;
@@ -267,7 +276,7 @@ impl Work {
             Ok(cells) => cells,
             Err(why) => return drop(reply.send(Err(Refusal::Broken(why)))),
         };
-        let host = host.filter(|_| program.grants.memory);
+        let host = host.filter(|_| program.grants.memory).map(|host| self.in_turn(host));
         let run = Run::new(host, self.ambient, self.layers.limits.then_some(limits));
         let waiting = limits.timeout + WAITING_MAX;
         let result = tokio::select! {
