@@ -1,7 +1,7 @@
 //! The MCP server: which tools there are, and what every call has in common.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use memory_core::memory::Memory;
@@ -95,7 +95,6 @@ pub(crate) struct Server {
     pub(crate) memory: Memory,
     /// What it may do at once.
     admission: Arc<Admission>,
-    router: Arc<ToolRouter<Self>>,
     /// What a client of the legacy era has subscribed to.
     pub(crate) subscribed: Arc<Watched>,
     /// Whether a client of the legacy era is being told what changes.
@@ -113,7 +112,6 @@ impl Server {
             app,
             principal,
             memory,
-            router: Arc::new(router()),
             subscribed: Arc::default(),
             attended: Arc::default(),
             listeners: Arc::new(Semaphore::new(listeners_max)),
@@ -154,7 +152,9 @@ impl Server {
     }
 }
 
-fn router() -> ToolRouter<Server> {
+/// The tools and what does their work, the same for every server. Made when first asked for: it takes longer than all the rest
+/// of a start.
+static TOOLS: LazyLock<ToolRouter<Server>> = LazyLock::new(|| {
     let mut router = Server::episode_tools()
         + Server::recall_tools()
         + Server::learning_tools()
@@ -173,11 +173,11 @@ fn router() -> ToolRouter<Server> {
         route.attr = tool;
     }
     router
-}
+});
 
 /// All tools as clients see them, in the order in which an agent meets them.
 pub fn tools() -> Vec<Tool> {
-    listed(&router(), Level::Expert)
+    listed(Level::Expert)
 }
 
 /// The level from which on a tool is shown.
@@ -185,9 +185,9 @@ pub fn tool_level(tool: &str) -> Level {
     levels().find(|(name, _)| *name == tool).map_or(Level::Expert, |(_, level)| level)
 }
 
-fn listed(router: &ToolRouter<Server>, level: Level) -> Vec<Tool> {
+fn listed(level: Level) -> Vec<Tool> {
     let shown = levels().filter(|(_, from)| *from <= level);
-    shown.filter_map(|(name, _)| router.get(name).cloned()).collect()
+    shown.filter_map(|(name, _)| TOOLS.get(name).cloned()).collect()
 }
 
 /// Every tool with the schema of its result, for the reference in the documentation.
@@ -252,7 +252,7 @@ impl Server {
         if context.ct.is_cancelled() && !self.app.stop.is_cancelled() {
             return Err(progress::cancelled());
         }
-        let call = self.router.call(ToolCallContext::new(self, request, context.clone()));
+        let call = TOOLS.call(ToolCallContext::new(self, request, context.clone()));
         let work = progress::told(&context, &tool.name, call);
         let answer = if work_of(tool) == Work::Read {
             progress::unless_cancelled(&context, &self.app.stop, work).await?
@@ -301,7 +301,7 @@ impl ServerHandler for Server {
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(request)?;
         let level = self.app.disclosure.level(era(&context));
-        let list = ListToolsResult::with_all_items(listed(&self.router, level));
+        let list = ListToolsResult::with_all_items(listed(level));
         Ok(cacheable!(list, context, LIST_TTL_MILLIS))
     }
 
@@ -416,7 +416,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name.to_string();
-        let Some(tool) = self.router.get(&name) else {
+        let Some(tool) = TOOLS.get(&name) else {
             let message = format!("there is no tool {name:?}; there are {}", names());
             return Err(ErrorData::invalid_params(message, None));
         };
@@ -466,6 +466,6 @@ impl ServerHandler for Server {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.router.get(name).cloned()
+        TOOLS.get(name).cloned()
     }
 }
