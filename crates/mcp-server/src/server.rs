@@ -30,7 +30,7 @@ use crate::disclosure::{Era, Level};
 use crate::limits::LIST_TTL_MILLIS;
 use crate::tools::{levels, names, outline, result_schema};
 use crate::updates::Watched;
-use crate::wire::arguments::{slim, violations};
+use crate::wire::arguments::{slim, terse, violations};
 use crate::wiring::App;
 use crate::{fault, progress, prompts, resources};
 
@@ -152,9 +152,20 @@ impl Server {
     }
 }
 
-/// The tools and what does their work, the same for every server. Made when first asked for: it takes longer than all the rest
-/// of a start.
+/// The tools as clients see them, and what does their work; the same for every server. Made when first asked for: it takes longer
+/// than all the rest of a start.
 static TOOLS: LazyLock<ToolRouter<Server>> = LazyLock::new(|| {
+    let mut router = router();
+    for (name, route) in &mut router.map {
+        if !ALWAYS_SHOWN.contains(&name.as_ref()) {
+            terse(&mut route.attr);
+        }
+    }
+    router
+});
+
+/// The tools with all that there is to say of them.
+fn router() -> ToolRouter<Server> {
     let mut router = Server::episode_tools()
         + Server::recall_tools()
         + Server::learning_tools()
@@ -173,11 +184,11 @@ static TOOLS: LazyLock<ToolRouter<Server>> = LazyLock::new(|| {
         route.attr = tool;
     }
     router
-});
+}
 
 /// All tools as clients see them, in the order in which an agent meets them.
 pub fn tools() -> Vec<Tool> {
-    listed(Level::Expert)
+    listed(&TOOLS, Level::Expert)
 }
 
 /// The level from which on a tool is shown.
@@ -185,18 +196,18 @@ pub fn tool_level(tool: &str) -> Level {
     levels().find(|(name, _)| *name == tool).map_or(Level::Expert, |(_, level)| level)
 }
 
-fn listed(level: Level) -> Vec<Tool> {
+fn listed(router: &ToolRouter<Server>, level: Level) -> Vec<Tool> {
     let shown = levels().filter(|(_, from)| *from <= level);
-    shown.filter_map(|(name, _)| TOOLS.get(name).cloned()).collect()
+    shown.filter_map(|(name, _)| router.get(name).cloned()).collect()
 }
 
-/// Every tool with the schema of its result, for the reference in the documentation.
+/// Every tool with all that there is to say of it and the schema of its result, for the reference in the documentation.
 pub fn tool_reference() -> Vec<(Tool, Value)> {
     let with_result = |tool: Tool| {
         let result = result_schema(&tool.name);
         (tool, result)
     };
-    tools().into_iter().map(with_result).collect()
+    listed(&router(), Level::Expert).into_iter().map(with_result).collect()
 }
 
 fn era(context: &RequestContext<RoleServer>) -> Era {
@@ -301,7 +312,7 @@ impl ServerHandler for Server {
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(request)?;
         let level = self.app.disclosure.level(era(&context));
-        let list = ListToolsResult::with_all_items(listed(level));
+        let list = ListToolsResult::with_all_items(listed(&TOOLS, level));
         Ok(cacheable!(list, context, LIST_TTL_MILLIS))
     }
 

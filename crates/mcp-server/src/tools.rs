@@ -96,39 +96,17 @@ fn raw_schema(tool: &str) -> Value {
     }
 }
 
-/// What a client is told of the result of a tool: the types of the fields that it always has. Nothing is required, so that an error is a
-/// result too, and nothing is excluded, so that results can grow.
+/// What a client is told of the result of a tool: the types of the fields that it always has and that are never null. Nothing is
+/// required, so that an error is a result too, and nothing is excluded, so that results can grow.
 pub(crate) fn outline(tool: &str) -> Value {
-    let schema = raw_schema(tool);
-    let always = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let fields: Map<String, Value> =
-        always.map(|name| (name.to_owned(), type_of(&schema["properties"][name]))).collect();
-    json!({"type": "object", "properties": fields})
-}
-
-/// The type of a field, and of the entries of a list.
-fn type_of(field: &Value) -> Value {
-    let mut types: Vec<&Value> = Vec::new();
-    let branches = ["anyOf", "oneOf"].iter().filter_map(|key| field[*key].as_array()).flatten();
-    for part in branches.chain([field]) {
-        match &part["type"] {
-            Value::Array(several) => types.extend(several),
-            Value::Null => {}
-            one => types.push(one),
-        }
-    }
-    types.dedup();
-    let items = field["items"].is_object().then(|| type_of(&field["items"]));
-    let one = |name: &Value| match &items {
-        Some(items) if name == "array" => json!({"type": name, "items": items}),
-        _ => json!({"type": name}),
-    };
-    match types.as_slice() {
-        [] => json!({}),
-        [name] => one(name),
-        // One type a branch: some clients take no list of types.
-        several => json!({"anyOf": several.iter().map(|name| one(name)).collect::<Vec<_>>()}),
-    }
+    let mut schema = raw_schema(tool);
+    let always = schema["required"].take();
+    let always = always.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let typed = always.filter_map(|name| {
+        let of_type = schema["properties"][name]["type"].as_str()?;
+        Some((name.to_owned(), json!({"type": of_type})))
+    });
+    json!({"type": "object", "properties": typed.collect::<Map<_, _>>()})
 }
 
 fn schema<T: JsonSchema>() -> Value {

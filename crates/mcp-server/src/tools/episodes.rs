@@ -45,8 +45,7 @@ impl Server {
         answer(self.add_step(args).await)
     }
 
-    /// Finish an open episode. Returns its reward and what can be read off its steps; patterns are learned from it in
-    /// the background.
+    /// Finish an open episode; patterns are learned from it in the background.
     #[tool(
         title = "Finish an episode",
         annotations(

@@ -14,7 +14,7 @@ use crate::server::Server;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HealthCheckArgs {
-    /// Also look the whole database through for damage and report latencies.
+    /// Also look for damage, and measure.
     detailed: Option<bool>,
 }
 

@@ -28,6 +28,42 @@ pub(crate) fn slim(mut tool: Tool) -> Tool {
     tool
 }
 
+/// Arguments that mean in every tool what their name says, or what the tools say of them that a client has from the start.
+const SPEAK_FOR_THEMSELVES: [&str; 17] = [
+    "args",
+    "comment",
+    "cursor",
+    "domain",
+    "duration_ms",
+    "episode_id",
+    "error",
+    "kind",
+    "limit",
+    "max_tokens",
+    "outcome",
+    "project",
+    "summary",
+    "tags",
+    "task",
+    "text",
+    "tool",
+];
+
+/// Takes out of a tool's schema what is said of arguments that [speak for themselves](SPEAK_FOR_THEMSELVES): every client pays for
+/// it in every session, and the reference has it all.
+pub(crate) fn terse(tool: &mut Tool) {
+    let mut schema = Value::Object(tool.input_schema.as_ref().clone());
+    let arguments = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+    for (name, argument) in arguments {
+        if let (true, Value::Object(argument)) = (SPEAK_FOR_THEMSELVES.contains(&name.as_str()), argument) {
+            argument.remove("description");
+        }
+    }
+    if let Value::Object(object) = schema {
+        tool.input_schema = Arc::new(object);
+    }
+}
+
 /// The schemas of an object's fields.
 fn fields(schema: &mut Value) -> impl Iterator<Item = &mut JsonObject> {
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);

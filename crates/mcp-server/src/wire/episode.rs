@@ -117,13 +117,13 @@ pub(crate) struct StepArgs {
     #[serde(default)]
     #[schemars(schema_with = "text_or_object")]
     observation: Value,
-    /// Whether it worked; by default, whether `error` is empty.
+    /// By default, whether `error` is empty.
     ok: Option<bool>,
     /// The error, if it failed.
     error: Option<String>,
     /// How long it took, in ms.
     duration_ms: Option<u64>,
-    /// Your id for the step; repeating it changes nothing.
+    /// Your id for it; repeating it changes nothing.
     external_id: Option<String>,
 }
 
@@ -174,6 +174,7 @@ pub(crate) struct CreateEpisodeArgs {
     steps: Option<Vec<StepArgs>>,
     /// Only if finished.
     outcome: Option<WireOutcome>,
+    /// How you know.
     basis: Option<WireBasis>,
     /// What was done and learned.
     summary: Option<String>,
@@ -294,7 +295,7 @@ pub(crate) struct CompleteEpisodeArgs {
     /// Your own measure of success.
     #[schemars(range(min = 0, max = 1))]
     reward: Option<f64>,
-    /// Files, pull requests, links that it produced.
+    /// Files, pull requests, links.
     #[serde(default)]
     artifacts: Option<Vec<String>>,
 }
@@ -416,10 +417,10 @@ impl From<&Reward> for WireReward {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetEpisodeArgs {
     pub(crate) episode_id: String,
-    /// Number of the first step to return, default 1.
+    /// Default 1.
     #[schemars(range(min = 1))]
     pub(crate) steps_from: Option<u64>,
-    /// How many steps to return; by default 50, or fewer if they are long.
+    /// By default 50, or fewer if they are long.
     #[schemars(range(min = 0, max = STEPS_PAGE_MAX))]
     pub(crate) steps_limit: Option<usize>,
 }
@@ -596,7 +597,7 @@ pub(crate) struct RememberArgs {
     domain: Option<String>,
     /// Repository or product it holds for.
     project: Option<String>,
-    /// long_term (default), or short_term for the work at hand.
+    /// Default long_term; short_term for the work at hand.
     layer: Option<WireLayer>,
     /// Labels.
     #[serde(default)]

@@ -42,7 +42,7 @@ impl From<WireUsefulness> for Usefulness {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordFeedbackArgs {
-    /// Ids of patterns, notes and episodes, as they were told.
+    /// Of patterns, notes, episodes.
     #[schemars(schema_with = "names")]
     ids: Names,
     /// What they were worth.
@@ -132,7 +132,7 @@ pub(crate) struct ListPatternsArgs {
     #[serde(default)]
     #[schemars(schema_with = "kinds")]
     kind: Option<String>,
-    /// Only what surely goes with success (advice), with failure (pitfall), or neither (neutral).
+    /// Surely goes with success (advice), with failure (pitfall), with neither.
     verdict: Option<WireVerdict>,
     /// How many at most, default 20.
     #[schemars(range(min = 1, max = PATTERNS_PAGE_MAX))]
@@ -373,7 +373,7 @@ impl WireEvidence {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CorrectPatternArgs {
     pattern_id: String,
-    /// What it is to be taken for, whatever its rate.
+    /// What it is taken for, whatever its rate.
     verdict: Option<WireVerdict>,
     /// What is to be told with it.
     note: Option<String>,
