@@ -328,6 +328,23 @@ fn a_change_of_the_file_takes_effect_however_it_is_made() {
     assert_eq!(server.finish(), (vec![], Some(0)));
 }
 
+#[test]
+fn what_programs_may_use_and_know_changes_with_the_file() {
+    let configured = Configured::new("");
+    let mut server = configured.start();
+    let mut run = |code: &str| server.call("execute_code", json!({"code": code}));
+    assert_eq!(run("Date.now()")["value"], 0);
+    let chance = run("Math.random()")["value"].take();
+    assert_eq!(run("Math.random()")["value"], chance, "the same in every run");
+    configured.replace("[sandbox]\nclock = true\nrandomness = true\noutput_kib = 1\n");
+    wait_until("programs know the time", || run("Date.now()")["value"].as_f64() > Some(1.6e12));
+    assert_ne!(run("Math.random()")["value"], chance);
+    assert_eq!(run("'x'.repeat(2000)")["stopped"]["reason"], "output");
+    configured.replace("[sandbox]\nclock = false\n");
+    wait_until("programs do not know the time", || run("Date.now()")["value"] == 0);
+    assert_eq!(run("'x'.repeat(2000)")["stopped"], Value::Null);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_wrong_file_changes_nothing_and_is_an_alert_until_it_is_right() {

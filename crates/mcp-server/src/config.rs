@@ -19,7 +19,9 @@ use serde_json::Value as Json;
 use self::layers::Layers;
 pub(crate) use self::layers::{Content, Loaded, Mistakes, Sources};
 pub use self::reference::{SectionReference, SettingReference, setting_reference};
-use self::rule::{Address, AutoOr, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Texts, Whole};
+use self::rule::{
+    Address, AutoOr, DataDir, Filter, Keys, Notation, OptionalDir, Rule, Share, Switch, Texts, Whole,
+};
 
 use crate::disclosure::Level;
 
@@ -210,12 +212,14 @@ settings! {
         writes_per_second: Whole<1, 1_000_000>, live;
     }
     [sandbox] Sandbox {
-        timeout_ms: Whole<10, 30_000>, at_start;
-        memory_mib: Whole<4, 1_024>, at_start;
-        stack_kib: Whole<16, 256>, at_start;
-        output_kib: Whole<1, 16_384>, at_start;
-        host_calls: Whole<0, 1_000_000>, at_start;
-        source_kib: Whole<1, 4_096>, at_start;
+        timeout_ms: Whole<10, 30_000>, live;
+        memory_mib: Whole<4, 1_024>, live;
+        stack_kib: Whole<16, 256>, live;
+        output_kib: Whole<1, 16_384>, live;
+        host_calls: Whole<0, 1_000_000>, live;
+        source_kib: Whole<1, 4_096>, live;
+        clock: Switch, live;
+        randomness: Switch, live;
     }
     [metrics] Metrics {
         address: Address, at_start;

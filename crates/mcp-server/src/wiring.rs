@@ -41,7 +41,7 @@ pub(crate) struct App {
     pub(crate) cache: Arc<Cache>,
     pub(crate) index: Arc<SearchIndex>,
     pub(crate) embedding: Arc<embeddings::Service>,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
     /// The settings in effect, and those that come after them.
     pub(crate) settings: watch::Sender<Arc<InEffect>>,
     /// What an operator should look at.
@@ -61,6 +61,7 @@ pub(crate) struct App {
     worker: Mutex<Option<WorkerHandle>>,
     upkeep: JoinHandle<()>,
     counting: JoinHandle<()>,
+    granting: JoinHandle<()>,
 }
 
 /// The clock of the machine.
@@ -120,9 +121,9 @@ async fn upkeep(cache: Arc<Cache>) {
     }
 }
 
-/// What a program may use, as the settings say.
-fn sandbox_limits(settings: &crate::config::Sandbox) -> Limits {
-    Limits {
+/// What a program may use and know, as the settings say.
+fn granted(settings: &crate::config::Sandbox) -> (Limits, Ambient) {
+    let limits = Limits {
         timeout: Duration::from_millis(settings.timeout_ms),
         memory_bytes: settings.memory_mib as usize * 1024 * 1024,
         stack_bytes: settings.stack_kib as usize * 1024,
@@ -130,7 +131,31 @@ fn sandbox_limits(settings: &crate::config::Sandbox) -> Limits {
         host_calls: settings.host_calls as u32,
         source_bytes: settings.source_kib as usize * 1024,
         ..Limits::default()
+    };
+    (limits, Ambient { clock: settings.clock, randomness: settings.randomness })
+}
+
+/// Grants the programs to come what the settings say, whenever they change.
+async fn follow(mut settings: watch::Receiver<Arc<InEffect>>, sandbox: Arc<Sandbox>) {
+    while settings.changed().await.is_ok() {
+        let (limits, ambient) = granted(&settings.borrow_and_update().sandbox);
+        sandbox.grant(limits, ambient);
     }
+}
+
+fn embedding(
+    settings: &InEffect,
+    store: Arc<TursoStore>,
+    source: Arc<dyn Source>,
+) -> Arc<embeddings::Service> {
+    embeddings::Service::spawn(ServiceConfig {
+        library: Library::new(settings.models()),
+        model_dir: settings.model.dir.clone(),
+        key: Arc::new(crate::model::key),
+        corpus: store.clone(),
+        vectors: store,
+        source,
+    })
 }
 
 impl App {
@@ -159,14 +184,7 @@ impl App {
         // Documents that were made by another version of the analysis must not be mixed with those of this one.
         let index_of = format!("{}/{ANALYSIS_VERSION}", store.id());
         let index = Arc::new(SearchIndex::open(Some(settings.index()), &index_of, shared.clone()));
-        let embedding = embeddings::Service::spawn(ServiceConfig {
-            library: Library::new(settings.models()),
-            model_dir: settings.model.dir.clone(),
-            key: Arc::new(crate::model::key),
-            corpus: shared.clone(),
-            vectors: shared.clone(),
-            source: source.clone(),
-        });
+        let embedding = embedding(&settings, shared, source.clone());
         let callers = Arc::new(Callers {
             store: store.clone(),
             cache: cache.clone(),
@@ -178,10 +196,12 @@ impl App {
         let ports = callers.ports(&Arc::new(Access::everything()));
         let handlers: Vec<Arc<dyn EventHandler>> = vec![metrics.clone(), Arc::new(worker.waker())];
         let whole_memory = Memory::new(ports, handlers);
-        let sandbox = Sandbox::new(sandbox_limits(&settings.sandbox), Ambient::default());
+        let (limits, ambient) = granted(&settings.sandbox);
+        let sandbox = Arc::new(Sandbox::new(limits, ambient));
         let turns = Arc::new(Semaphore::new(settings.limits.requests_at_once as usize));
         let (level_pin, pinned) = watch::channel(settings.tools.level);
         let settings = watch::Sender::new(settings);
+        let granting = tokio::spawn(follow(settings.subscribe(), sandbox.clone()));
         let disclosure = Arc::new(Disclosure::open(Arc::new(store.clone()), pinned).await);
         let counting = disclosure.keep_saving();
         let stop = CancellationToken::new();
@@ -206,6 +226,7 @@ impl App {
             worker: Mutex::new(Some(worker)),
             upkeep,
             counting,
+            granting,
         }))
     }
 
@@ -231,6 +252,7 @@ impl App {
         self.upkeep.abort();
         self.sandbox.shutdown().await;
         self.counting.abort();
+        self.granting.abort();
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker
             && let Err(error) = worker.shutdown(SHUTDOWN_WAIT).await

@@ -76,15 +76,15 @@ struct Job {
     program: Program,
     host: Option<Arc<dyn Host>>,
     limits: Limits,
+    ambient: Ambient,
     reply: oneshot::Sender<Result<Report, Refusal>>,
 }
 
 /// Runs programs. The first one starts its thread and makes its engine; until then it costs nothing.
 pub struct Sandbox {
     layers: Layers,
-    ambient: Ambient,
     module: &'static [u8],
-    limits: Mutex<Limits>,
+    granted: Mutex<(Limits, Ambient)>,
     shared: Arc<Shared>,
     queue: Mutex<Queue>,
 }
@@ -119,19 +119,13 @@ impl Sandbox {
     }
 
     fn with(layers: Layers, limits: Limits, ambient: Ambient, module: &'static [u8]) -> Self {
-        let ambient = if layers.filesystem { ambient } else { Ambient::ALL };
-        let (limits, queue) = (Mutex::new(limits), Mutex::new(Queue::Unused));
-        Self { layers, ambient, module, limits, shared: Arc::default(), queue }
+        let (granted, queue) = (Mutex::new((limits, ambient)), Mutex::new(Queue::Unused));
+        Self { layers, module, granted, shared: Arc::default(), queue }
     }
 
-    /// Changes the limits of the programs to come.
-    pub fn set_limits(&self, limits: Limits) {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
-    }
-
-    /// The limits of the programs to come.
-    pub fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what the programs to come may use, and what they may know of the machine.
+    pub fn grant(&self, limits: Limits, ambient: Ambient) {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = (limits, ambient);
     }
 
     /// How it stands.
@@ -157,11 +151,12 @@ impl Sandbox {
             return Err(Refusal::Closed(left.as_secs() + 1));
         }
         let (reply, answer) = oneshot::channel();
-        let mut limits = self.limits();
+        let (mut limits, ambient) = *self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(timeout) = program.timeout {
             limits.timeout = timeout.min(TIMEOUT_MAX);
         }
-        self.send(Job { program, host, limits, reply })?;
+        let ambient = if self.layers.filesystem { ambient } else { Ambient::ALL };
+        self.send(Job { program, host, limits, ambient, reply })?;
         answer.await.map_err(|_| Refusal::ShutDown)?
     }
 
@@ -169,9 +164,9 @@ impl Sandbox {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if let Queue::Unused = *queue {
             let (sender, receiver) = mpsc::channel(QUEUE_RUNS_MAX);
-            let (layers, ambient, module) = (self.layers, self.ambient, self.module);
+            let (layers, module) = (self.layers, self.module);
             let calls = Arc::new(Semaphore::new(HOST_CALLS_AT_ONCE));
-            let work = Work { layers, ambient, module, shared: self.shared.clone(), calls };
+            let work = Work { layers, module, shared: self.shared.clone(), calls };
             let (ending, ended) = oneshot::channel();
             let thread = std::thread::Builder::new()
                 .name("sandbox".to_owned())
@@ -215,7 +210,6 @@ impl std::fmt::Debug for Sandbox {
 /// What the thread works with.
 struct Work {
     layers: Layers,
-    ambient: Ambient,
     module: &'static [u8],
     shared: Arc<Shared>,
     /// Turns of calls of the host.
@@ -271,13 +265,13 @@ impl Work {
 
     /// Runs one program, for as long as somebody waits for it.
     async fn one(&self, engine: Result<Rc<Cells>, String>, job: Job) {
-        let Job { program, host, limits, mut reply } = job;
+        let Job { program, host, limits, ambient, mut reply } = job;
         let cells = match engine {
             Ok(cells) => cells,
             Err(why) => return drop(reply.send(Err(Refusal::Broken(why)))),
         };
         let host = host.filter(|_| program.grants.memory).map(|host| self.in_turn(host));
-        let run = Run::new(host, self.ambient, self.layers.limits.then_some(limits));
+        let run = Run::new(host, ambient, self.layers.limits.then_some(limits));
         let waiting = limits.timeout + WAITING_MAX;
         let result = tokio::select! {
             result = tokio::time::timeout(waiting, perform(&cells, self.layers, &program, run)) => result,

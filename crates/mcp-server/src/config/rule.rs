@@ -231,6 +231,27 @@ impl<const MIN: u64, const MAX: u64> Rule for Whole<MIN, MAX> {
     }
 }
 
+/// Whether something is so.
+#[derive(Debug)]
+pub(crate) struct Switch;
+
+impl Rule for Switch {
+    type Value = bool;
+    const NOTATION: Notation = Notation::Toml;
+
+    fn expected() -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(given: &Given<'_>) -> Result<bool, Vec<Wrong>> {
+        given.value.get_ref().as_bool().ok_or_else(|| Self::refused(given))
+    }
+
+    fn shown(value: &bool) -> Json {
+        json!(value)
+    }
+}
+
 /// One of several words, or `auto` for none of them.
 #[derive(Debug)]
 pub(crate) struct AutoOr<T>(PhantomData<T>);
