@@ -207,6 +207,29 @@ fn a_session_belongs_to_its_key_and_what_is_not_seen_in_it_is_not_seen_by_it() {
 }
 
 #[test]
+fn each_key_is_shown_as_many_tools_as_its_own_use_has_earned() {
+    let teams = Teams::new();
+    let shown = |mut client: Remote| {
+        let list = client.ask("tools/list", json!({}));
+        list["result"]["tools"].as_array().unwrap().len()
+    };
+    let served = teams.serve();
+    let mut web = served.legacy(key(&teams.web));
+    for number in 0..4 {
+        web.call("remember", json!({"text": format!("fact {number}"), "domain": "web"}));
+    }
+    web.call("query_memory", json!({"query": "fact"}));
+    let many = shown(served.legacy(key(&teams.web)));
+    assert!(many > 2, "{many}");
+    assert_eq!(shown(served.legacy(key(&teams.api))), 2);
+    served.signal("TERM");
+    served.wait();
+    let served = teams.serve();
+    assert_eq!(shown(served.modern(key(&teams.web))), many);
+    assert_eq!(shown(served.modern(key(&teams.api))), 2);
+}
+
+#[test]
 fn a_page_on_the_web_gets_nothing_unless_it_was_named() {
     let home = Home::new();
     let config = home.beside("config.toml");

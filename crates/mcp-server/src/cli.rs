@@ -17,9 +17,11 @@ use memory_core::limits::{HITS_DEFAULT, HITS_MAX};
 use memory_core::memory::Question;
 use memory_core::retrieve::Filter;
 
+use crate::auth::Principal;
 use crate::config::command::ConfigCommand;
 use crate::config::reload::InEffect;
 use crate::config::{self, Mistakes, Sources, setting_reference};
+use crate::disclosure::Era;
 use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
 use crate::key::{self, KeyCommand};
@@ -442,7 +444,8 @@ async fn forget(settings: Arc<InEffect>, what: Forgotten) -> anyhow::Result<Exit
 
 async fn health(settings: Arc<InEffect>, detailed: bool, json: bool) -> anyhow::Result<ExitCode> {
     let app = App::open(settings.clone()).await?;
-    let report = app.health(detailed).await;
+    let owner = app.disclosures.of(&Principal::owner().name).await;
+    let report = app.health(detailed).await.at(owner.level(Era::Legacy));
     app.close().await;
     let mut out = std::io::stdout().lock();
     if json {

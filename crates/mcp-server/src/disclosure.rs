@@ -58,16 +58,66 @@ pub(crate) enum Era {
     Modern,
 }
 
-/// Knows the level of the user and counts what it depends on.
+/// The users that this process has heard of, each with its level.
+pub(crate) struct Disclosures {
+    store: Arc<dyn UsageStore>,
+    pinned: watch::Receiver<Option<Level>>,
+    of_users: Mutex<BTreeMap<String, Arc<Disclosure>>>,
+    unsaved: Arc<Notify>,
+}
+
+impl Disclosures {
+    /// Those of a store; `pinned` is the level that the configuration names in place of the reached ones.
+    pub(crate) fn new(store: Arc<dyn UsageStore>, pinned: watch::Receiver<Option<Level>>) -> Self {
+        Self { store, pinned, of_users: Mutex::default(), unsaved: Arc::default() }
+    }
+
+    fn of_users(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Disclosure>>> {
+        self.of_users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That of the user of this name.
+    pub(crate) async fn of(&self, user: &str) -> Arc<Disclosure> {
+        if let Some(known) = self.of_users().get(user) {
+            return known.clone();
+        }
+        let opened = Disclosure::open(self, user.to_owned()).await;
+        // Another connection of the user may have been faster.
+        self.of_users().entry(user.to_owned()).or_insert_with(|| Arc::new(opened)).clone()
+    }
+
+    /// Saves what is counted from time to time, so that a commit serves many calls, until the task is aborted.
+    pub(crate) fn keep_saving(self: &Arc<Self>) -> JoinHandle<()> {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                this.unsaved.notified().await;
+                tokio::time::sleep(USAGE_SAVE_AFTER).await;
+                this.save().await;
+            }
+        })
+    }
+
+    /// Saves what is counted. What cannot be saved now is tried again with the next.
+    pub(crate) async fn save(&self) {
+        let all: Vec<_> = self.of_users().values().cloned().collect();
+        for disclosure in all {
+            disclosure.save().await;
+        }
+    }
+}
+
+/// Knows the level of a user and counts what it depends on.
 pub(crate) struct Disclosure {
     store: Arc<dyn UsageStore>,
+    user: String,
     counted: Mutex<Counted>,
-    /// The level when the process started.
+    /// The level when the user first came to this process.
     started: Level,
     reached: watch::Sender<Level>,
     /// The level that the configuration names in place of the reached one.
     pinned: watch::Receiver<Option<Level>>,
-    unsaved: Notify,
+    unsaved: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -80,8 +130,8 @@ struct Counted {
 
 impl Disclosure {
     /// The level as the store has it. A store that cannot tell is that of a beginner: nothing depends on it.
-    pub(crate) async fn open(store: Arc<dyn UsageStore>, pinned: watch::Receiver<Option<Level>>) -> Self {
-        let all = match store.count_calls(Vec::new()).await {
+    async fn open(users: &Disclosures, user: String) -> Self {
+        let all = match users.store.count_calls(user.clone(), Vec::new()).await {
             Ok(calls) => calls.into_iter().collect(),
             Err(error) => {
                 tracing::warn!(%error, "failed to read how often the tools were used");
@@ -90,7 +140,15 @@ impl Disclosure {
         };
         let started = Level::reached(&all);
         let counted = Mutex::new(Counted { all, unsaved: BTreeMap::new() });
-        Self { store, counted, started, reached: watch::Sender::new(started), pinned, unsaved: Notify::new() }
+        Self {
+            store: users.store.clone(),
+            user,
+            counted,
+            started,
+            reached: watch::Sender::new(started),
+            pinned: users.pinned.clone(),
+            unsaved: users.unsaved.clone(),
+        }
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {
@@ -143,26 +201,13 @@ impl Disclosure {
         }
     }
 
-    /// Saves what is counted from time to time, so that a commit serves many calls, until the task is aborted.
-    pub(crate) fn keep_saving(self: &Arc<Self>) -> JoinHandle<()> {
-        let this = Arc::clone(self);
-        tokio::spawn(async move {
-            loop {
-                this.unsaved.notified().await;
-                tokio::time::sleep(USAGE_SAVE_AFTER).await;
-                this.save().await;
-            }
-        })
-    }
-
-    /// Saves what is counted. What cannot be saved now is tried again with the next.
-    pub(crate) async fn save(&self) {
+    async fn save(&self) {
         let unsaved = std::mem::take(&mut self.counted().unsaved);
         if unsaved.is_empty() {
             return;
         }
         let calls = unsaved.iter().map(|(tool, times)| (tool.clone(), *times)).collect();
-        match self.store.count_calls(calls).await {
+        match self.store.count_calls(self.user.clone(), calls).await {
             Ok(all) => {
                 let level = {
                     let mut counted = self.counted();
@@ -237,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_of_the_configuration_is_announced_in_both_eras_and_taken_back() {
         let (pin, pinned) = watch::channel(None);
-        let disclosure = Arc::new(Disclosure::open(InMemoryStore::stores().usage, pinned).await);
+        let disclosure = Disclosures::new(InMemoryStore::stores().usage, pinned).of("owner").await;
         for era in [Era::Legacy, Era::Modern] {
             let mut watch = disclosure.watch(era);
             pin.send_replace(Some(Level::Advanced));
@@ -253,8 +298,12 @@ mod tests {
     async fn what_another_process_counted_counts() {
         let store = InMemoryStore::stores().usage;
         let (_pin, pinned) = watch::channel(None);
-        let one = Disclosure::open(store.clone(), pinned.clone()).await;
-        let other = Disclosure::open(store, pinned).await;
+        let one = Disclosures::new(store.clone(), pinned.clone()).of("owner").await;
+        let other = Disclosures::new(store, pinned);
+        for _ in 0..100 {
+            other.of("somebody else").await.called("recommend");
+        }
+        let other = other.of("owner").await;
         for _ in 0..4 {
             other.called("query_memory");
         }

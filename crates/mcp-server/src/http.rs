@@ -79,9 +79,10 @@ impl Endpoint {
     /// Serves MCP until the app is to stop; what was asked until then is answered.
     pub(crate) async fn serve(self, app: Arc<App>) {
         let settings = app.settings();
+        let seats = Seats::new(&app, !self.address.ip().is_loopback()).await;
         let door = Arc::new(Door {
             visitors: Visitors::new(&settings.http.allowed_hosts, &settings.http.allowed_origins),
-            seats: Mutex::new(Arc::new(Seats::new(&app, !self.address.ip().is_loopback()))),
+            seats: Mutex::new(Arc::new(seats)),
             bodies: Semaphore::new(BODIES_MAX),
             body_bytes_max: settings.http.body_bytes_max as usize,
             app: app.clone(),
@@ -161,7 +162,7 @@ impl Door {
     async fn follow_keys(&self, mut settings: watch::Receiver<Arc<InEffect>>) {
         while settings.changed().await.is_ok() {
             let keys = settings.borrow_and_update().auth.keys.clone();
-            let seats = self.seats().following(&self.app, keys);
+            let seats = self.seats().following(&self.app, keys).await;
             *self.seats.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(seats);
         }
         std::future::pending().await

@@ -18,7 +18,7 @@ use storage_turso::TursoStore;
 
 use crate::alert::Alert;
 use crate::config::reload::WireConfiguration;
-use crate::disclosure::{Era, Level};
+use crate::disclosure::Level;
 use crate::plugins;
 use crate::telemetry::MetricsReport;
 use crate::wiring::App;
@@ -80,6 +80,14 @@ pub(crate) struct HealthReport {
     pub(crate) configuration: Option<WireConfiguration>,
     /// The numbers behind it.
     pub(crate) metrics: HealthMetrics,
+}
+
+impl HealthReport {
+    /// The same for a user of this level.
+    pub(crate) fn at(mut self, level: Level) -> Self {
+        self.metrics.level = Some(level);
+        self
+    }
 }
 
 /// The numbers behind it.
@@ -245,7 +253,7 @@ impl App {
                     failures: cache.counts.failures,
                 }),
                 sandbox: Some(WireSandbox::from(self.sandbox.status())),
-                level: Some(self.disclosure.level(Era::Legacy)),
+                level: None,
                 extractors: extractors.into_iter().map(WireExtractor::from).collect(),
                 process: Some(self.metrics.report()),
             },

@@ -51,7 +51,7 @@ pub(crate) async fn stdio(
     }
     let (input, output) = rmcp::transport::io::stdio_pipes();
     let (channel, written) = Channel::new(input, output, app.closing.clone());
-    let server = Server::new(app.clone(), principal, LISTENERS_MAX);
+    let server = Server::new(app.clone(), principal, LISTENERS_MAX).await;
     let ended = match server.serve_with_ct(channel, app.stop.clone()).await {
         Ok(running) => running.waiting().await.map(drop).context("the server failed"),
         // Nobody asked for anything, or a signal came first.

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::admission::{Admission, Busy, Turn, Work};
 use crate::auth::Principal;
-use crate::disclosure::{Era, Level};
+use crate::disclosure::{Disclosure, Era, Level};
 use crate::limits::LIST_TTL_MILLIS;
 use crate::tools::{levels, names, outline, result_schema};
 use crate::updates::Watched;
@@ -95,6 +95,8 @@ pub(crate) struct Server {
     pub(crate) memory: Memory,
     /// What it may do at once.
     admission: Arc<Admission>,
+    /// How much of the memory it is shown.
+    pub(crate) disclosure: Arc<Disclosure>,
     /// What a client of the legacy era has subscribed to.
     pub(crate) subscribed: Arc<Watched>,
     /// Whether a client of the legacy era is being told what changes.
@@ -105,10 +107,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// The server of a connection whose requests are this principal's.
-    pub(crate) fn new(app: Arc<App>, principal: Arc<Principal>, listeners_max: usize) -> Self {
+    pub(crate) async fn new(app: Arc<App>, principal: Arc<Principal>, listeners_max: usize) -> Self {
         let memory = app.whole_memory.for_access(&principal.access);
         Self {
             admission: Arc::new(Admission::new(app.turns.clone())),
+            disclosure: app.disclosures.of(&principal.name).await,
             app,
             principal,
             memory,
@@ -148,7 +151,7 @@ impl Server {
         }
         ServerConfig::new(capabilities)
             .with_server_info(implementation)
-            .with_instructions(instructions(self.app.disclosure.level(era)))
+            .with_instructions(instructions(self.disclosure.level(era)))
     }
 }
 
@@ -311,7 +314,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(request)?;
-        let level = self.app.disclosure.level(era(&context));
+        let level = self.disclosure.level(era(&context));
         let list = ListToolsResult::with_all_items(listed(&TOOLS, level));
         Ok(cacheable!(list, context, LIST_TTL_MILLIS))
     }
@@ -449,7 +452,7 @@ impl ServerHandler for Server {
             Err(_) => true,
         };
         if !failed {
-            self.app.disclosure.called(&name);
+            self.disclosure.called(&name);
         }
         let took = begun.elapsed();
         tracing::debug!(tool = name, took_us = took.as_micros() as u64, failed, "called");

@@ -115,7 +115,7 @@ impl Server {
 
     /// Tells a client of the legacy era what changes, for as long as it is there.
     pub(crate) async fn attend(&self, peer: &Peer<RoleServer>) {
-        let mut level = self.app.disclosure.watch(Era::Legacy);
+        let mut level = self.disclosure.watch(Era::Legacy);
         loop {
             let told = tokio::select! {
                 () = self.app.closing.cancelled() => return,
@@ -182,7 +182,7 @@ impl Server {
         };
         let accepted = context.accepted();
         let watched = self.first_look(accepted).await.map_err(|error| not_found("", &error))?;
-        let mut level = self.app.disclosure.watch(Era::Modern);
+        let mut level = self.disclosure.watch(Era::Modern);
         let sink = context.sink();
         loop {
             let told = tokio::select! {

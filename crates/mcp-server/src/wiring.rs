@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::alert::Alerts;
 use crate::config::reload::InEffect;
-use crate::disclosure::{Disclosure, Level};
+use crate::disclosure::{Disclosures, Level};
 use crate::limits::{CACHE_SAVE_INTERVAL, SHUTDOWN_WAIT};
 use crate::plugins::Extractors;
 use crate::telemetry::Metrics;
@@ -47,7 +47,7 @@ pub(crate) struct App {
     /// What an operator should look at.
     pub(crate) alerts: Arc<Alerts>,
     /// Which tools are shown.
-    pub(crate) disclosure: Arc<Disclosure>,
+    pub(crate) disclosures: Arc<Disclosures>,
     /// The level that the settings name, if they name one.
     pub(crate) level_pin: watch::Sender<Option<Level>>,
     /// Places for requests that are worked on at the same time.
@@ -184,7 +184,7 @@ impl App {
         // Documents that were made by another version of the analysis must not be mixed with those of this one.
         let index_of = format!("{}/{ANALYSIS_VERSION}", store.id());
         let index = Arc::new(SearchIndex::open(Some(settings.index()), &index_of, shared.clone()));
-        let embedding = embedding(&settings, shared, source.clone());
+        let embedding = embedding(&settings, shared.clone(), source.clone());
         let callers = Arc::new(Callers {
             store: store.clone(),
             cache: cache.clone(),
@@ -202,8 +202,8 @@ impl App {
         let (level_pin, pinned) = watch::channel(settings.tools.level);
         let settings = watch::Sender::new(settings);
         let granting = tokio::spawn(follow(settings.subscribe(), sandbox.clone()));
-        let disclosure = Arc::new(Disclosure::open(Arc::new(store.clone()), pinned).await);
-        let counting = disclosure.keep_saving();
+        let disclosures = Arc::new(Disclosures::new(shared, pinned));
+        let counting = disclosures.keep_saving();
         let stop = CancellationToken::new();
         let closing = stop.child_token();
         let upkeep = tokio::spawn(upkeep(cache.clone()));
@@ -217,7 +217,7 @@ impl App {
             sandbox,
             settings,
             alerts: Arc::default(),
-            disclosure,
+            disclosures,
             level_pin,
             turns,
             stop,
@@ -263,7 +263,7 @@ impl App {
         if let Err(error) = self.embedding.shutdown(SHUTDOWN_WAIT).await {
             tracing::warn!(%error, "failed to stop embedding in good order");
         }
-        self.disclosure.save().await;
+        self.disclosures.save().await;
         self.cache.flush();
         self.store.close().await;
     }

@@ -622,12 +622,16 @@ pub trait CatalogStore: Send + Sync {
     async fn endings(&self, project: String) -> Result<Endings, StoreError>;
 }
 
-/// Keeps how often the tools were used, by whatever process. Canonical; to count is no change of what is remembered.
+/// Keeps how often each user used the tools, by whatever process. Canonical; to count is no change of what is remembered.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
-    /// Counts calls of tools, each by its name. Returns for every tool that was ever called how often it was, in the order
-    /// of their names.
-    async fn count_calls(&self, calls: Vec<(String, u64)>) -> Result<Vec<(String, u64)>, StoreError>;
+    /// Counts a user's calls of tools, each by its name. Returns for every tool that the user ever called how often that was, in
+    /// the order of their names.
+    async fn count_calls(
+        &self,
+        user: String,
+        calls: Vec<(String, u64)>,
+    ) -> Result<Vec<(String, u64)>, StoreError>;
 }
 
 /// All ports that the use cases need.

@@ -67,7 +67,7 @@ struct State {
     requeued: u128,
     plugins: String,
     changes: Vec<Change>,
-    usage: BTreeMap<String, u64>,
+    usage: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 impl InMemoryStore {

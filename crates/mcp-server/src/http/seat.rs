@@ -20,7 +20,7 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    fn new(app: &Arc<App>, principal: Arc<Principal>) -> Arc<Self> {
+    async fn new(app: &Arc<App>, principal: Arc<Principal>) -> Arc<Self> {
         let end = CancellationToken::new();
         // Whose name and page it is was asked at the door; how long a body may be, too.
         let config = StreamableHttpServerConfig::default()
@@ -28,7 +28,7 @@ impl Seat {
             .with_json_response(true)
             .with_max_request_body_bytes(usize::MAX)
             .with_cancellation_token(end.clone());
-        let server = Server::new(app.clone(), principal, HTTP_LISTENERS_MAX);
+        let server = Server::new(app.clone(), principal, HTTP_LISTENERS_MAX).await;
         let service = StreamableHttpService::new(move || Ok(server.another()), Arc::default(), config);
         Arc::new(Self { service, end })
     }
@@ -52,24 +52,25 @@ pub(crate) struct Seats {
 
 impl Seats {
     /// Who may come in as the settings are. Without keys that is everybody, unless others than this machine could come.
-    pub(crate) fn new(app: &Arc<App>, is_public: bool) -> Self {
+    pub(crate) async fn new(app: &Arc<App>, is_public: bool) -> Self {
         let keys = app.settings().auth.keys.clone();
         let is_open = keys.is_empty() && !is_public;
-        let of_all = is_open.then(|| Seat::new(app, Arc::new(Principal::owner())));
-        Self { keyring: Keyring::default(), of_keys: Vec::new(), of_all }.following(app, keys)
+        let of_all = if is_open { Some(Seat::new(app, Arc::new(Principal::owner())).await) } else { None };
+        Self { keyring: Keyring::default(), of_keys: Vec::new(), of_all }.following(app, keys).await
     }
 
     /// Who may come in with these keys. What belongs to a key that is as it was goes on; the sessions of others end. A server
     /// that was once closed by a key is not opened by taking the last one away: that needs a new start.
-    pub(crate) fn following(&self, app: &Arc<App>, keys: Vec<KeySettings>) -> Self {
+    pub(crate) async fn following(&self, app: &Arc<App>, keys: Vec<KeySettings>) -> Self {
         let keyring = Keyring::new(&keys);
-        let principals = keyring.principals();
-        let seat = |(settings, principal): (KeySettings, &Arc<Principal>)| {
-            let known = self.of_keys.iter().find(|(known, _)| *known == settings);
-            let seat = known.map_or_else(|| Seat::new(app, principal.clone()), |(_, seat)| seat.clone());
-            (settings, seat)
-        };
-        let of_keys: Vec<_> = keys.into_iter().zip(principals).map(seat).collect();
+        let mut of_keys = Vec::new();
+        for (settings, principal) in keys.into_iter().zip(keyring.principals()) {
+            let seat = match self.of_keys.iter().find(|(known, _)| *known == settings) {
+                Some((_, seat)) => seat.clone(),
+                None => Seat::new(app, principal.clone()).await,
+            };
+            of_keys.push((settings, seat));
+        }
         let of_all = self.of_all.clone().filter(|_| of_keys.is_empty());
         let next = Self { keyring, of_keys, of_all };
         for gone in self.all().filter(|old| !next.all().any(|new| Arc::ptr_eq(old, new))) {

@@ -6,6 +6,7 @@ use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::disclosure::Era;
 use crate::fault::reply;
 use crate::operator::HealthReport;
 use crate::server::Server;
@@ -38,9 +39,11 @@ impl Server {
 impl Server {
     /// Who may see everything is told everything; anyone else what concerns its own domains.
     async fn health(&self, detailed: bool) -> HealthReport {
-        if self.principal.access.is_everything() {
-            return self.app.health(detailed).await;
-        }
-        self.app.health_within(&self.principal.access).await
+        let report = if self.principal.access.is_everything() {
+            self.app.health(detailed).await
+        } else {
+            self.app.health_within(&self.principal.access).await
+        };
+        report.at(self.disclosure.level(Era::Legacy))
     }
 }

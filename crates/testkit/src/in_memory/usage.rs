@@ -7,8 +7,13 @@ use super::InMemoryStore;
 
 #[async_trait]
 impl UsageStore for InMemoryStore {
-    async fn count_calls(&self, calls: Vec<(String, u64)>) -> Result<Vec<(String, u64)>, StoreError> {
-        let usage = &mut self.state().usage;
+    async fn count_calls(
+        &self,
+        user: String,
+        calls: Vec<(String, u64)>,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let state = &mut self.state();
+        let usage = state.usage.entry(user).or_default();
         for (tool, times) in calls {
             *usage.entry(tool).or_default() += times;
         }
