@@ -69,8 +69,8 @@ fn the_schemas_hold_nothing_that_clients_choke_on() {
         superfluous(schema, name, &mut found);
         for (argument, schema) in schema["properties"].as_object().unwrap() {
             let described = ["description", "enum"].iter().any(|key| schema.get(key).is_some());
-            let says_it_itself =
-                argument.ends_with("_id") || ["tags", "kinds", "task_type"].contains(&&**argument);
+            let says_it_itself = argument.ends_with("_id")
+                || ["tags", "kinds", "task_type", "limit", "cursor"].contains(&&**argument);
             assert!(described || says_it_itself, "{name}.{argument} says nothing of itself");
         }
         let description = tool["description"].as_str().unwrap();
@@ -92,9 +92,11 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "explain_pattern",
             "health_check",
             "execute_code",
+            "get_metrics",
+            "list_jobs",
         ]
         .contains(&name);
-        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode"];
+        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode", "retry_job"];
         let destroys = ["delete_pattern", "delete_episode"].contains(&name);
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"], reads, "{name}");
