@@ -10,34 +10,59 @@ const UNKNOWN: &str = "0198c0de-7a3b-7c4d-8e5f-0123456789ab";
 /// Where the episodes are filed.
 const DOMAINS: [&str; 4] = ["web", "web.shop", "web", "ops"];
 
-/// Changes what the database has of each episode, which nobody has open.
+const SOUND: &str = r#"["brittle"]"#;
+const BROKEN: &str = r#"["brittle"!"#;
+
+/// Changes what the database has of some episodes, which nobody has open.
 fn alter(home: &Home, from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(home.database()).unwrap();
     let places: Vec<usize> =
         (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from.as_bytes())).collect();
-    assert!(places.len() >= DOMAINS.len(), "{places:?}");
+    assert!(!places.is_empty());
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     }
     std::fs::write(home.database(), bytes).unwrap();
 }
 
-/// Episodes that cannot be read, so that everything that is tried on them fails.
-fn spoil(home: &Home) -> Vec<Value> {
+/// Episodes of these domains that cannot be read, so that everything that is tried on them fails.
+fn spoil(home: &Home, domains: &[&str]) -> Vec<Value> {
     let mut server = home.start();
-    let episodes = DOMAINS.iter().enumerate().map(|(n, domain)| {
+    let episodes = domains.iter().enumerate().map(|(n, domain)| {
         let steps = json!([{"tool": format!("first{n}")}, {"tool": format!("second{n}")}]);
-        let episode = json!({"task": format!("Mend part {n}"), "domain": domain, "tags": ["brittle"], "steps": steps, "outcome": "success"});
+        let task = format!("Mend part {n}");
+        let episode = json!({"task": task, "domain": domain, "tags": ["brittle"], "steps": steps, "outcome": "success"});
         server.call("create_episode", episode)["episode_id"].take()
     });
     let episodes = episodes.collect();
     server.learned();
     assert_eq!(server.finish().1, Some(0));
-    alter(home, r#"["brittle"]"#, r#"["brittle"!"#);
+    alter(home, SOUND, BROKEN);
     let ran = home.run(&["relearn"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     episodes
+}
+
+/// Waits until so many jobs are given up; returns them.
+fn given_up(server: &mut Server, count: usize) -> Vec<Value> {
+    let mut dead = Vec::new();
+    wait_until("they are given up", || {
+        dead = jobs(server, json!({"state": "dead"}));
+        dead.len() == count
+    });
+    dead
+}
+
+/// An episode of each of these domains and its job, which was given up. There is nothing wrong with the episodes any more.
+pub(crate) fn dead_letters(home: &Home, domains: &[&str]) -> Vec<(String, String)> {
+    let episodes = spoil(home, domains);
+    let mut server = home.start();
+    let dead = given_up(&mut server, domains.len());
+    assert_eq!(server.finish().1, Some(0));
+    alter(home, BROKEN, SOUND);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    episodes.iter().map(|episode| (text(episode), text(&job_of(&dead, episode)["job_id"]))).collect()
 }
 
 fn jobs(server: &mut Server, arguments: Value) -> Vec<Value> {
@@ -58,7 +83,7 @@ fn is_learned(server: &mut Server, number: usize) -> bool {
 #[test]
 fn what_was_given_up_is_told_with_the_reason_and_learned_when_it_is_tried_again() {
     let home = Home::new();
-    let episodes = spoil(&home);
+    let episodes = spoil(&home, &DOMAINS);
     let keys = [
         make(&home, "all", "*", &[]),
         make(&home, "web", "web", &[]),
@@ -67,11 +92,7 @@ fn what_was_given_up_is_told_with_the_reason_and_learned_when_it_is_tried_again(
     let config = configure(&home, &keys.iter().collect::<Vec<_>>());
     let [mut all, mut web, mut reader] =
         keys.each_ref().map(|key| Server::start(&mut command(&home, &config, key)));
-    let mut dead = Vec::new();
-    wait_until("they are given up", || {
-        dead = jobs(&mut all, json!({"state": "dead"}));
-        dead.len() == DOMAINS.len()
-    });
+    let dead = given_up(&mut all, DOMAINS.len());
     let by_number: Vec<Value> = episodes.iter().map(|episode| job_of(&dead, episode)).collect();
     for job in &dead {
         assert_eq!(
@@ -125,7 +146,7 @@ fn what_was_given_up_is_told_with_the_reason_and_learned_when_it_is_tried_again(
         assert_eq!(server.finish().1, Some(0));
     }
 
-    alter(&home, r#"["brittle"!"#, r#"["brittle"]"#);
+    alter(&home, BROKEN, SOUND);
     let mut web = Server::start(&mut command(&home, &config, &keys[1]));
     assert!(!is_learned(&mut web, 1));
     let retried = web.call("retry_job", json!({"job_id": by_number[1]["job_id"]}));
@@ -201,7 +222,7 @@ fn the_metrics_are_those_of_a_detailed_health_check() {
 #[test]
 fn a_retried_job_is_answered_in_the_form_that_is_announced() {
     let home = Home::new();
-    let episodes = spoil(&home);
+    let episodes = spoil(&home, &DOMAINS);
     let mut server = home.start_expert();
     let list = server.ask("tools/list", json!({}))["result"]["tools"].take();
     let job = job_of(&jobs(&mut server, json!({})), &episodes[0]);
