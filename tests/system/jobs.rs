@@ -106,31 +106,7 @@ fn what_was_given_up_is_told_with_the_reason_and_learned_when_it_is_tried_again(
     assert_eq!(queue["status"], "degraded");
     assert!(queue["detail"].as_str().unwrap().contains("4 job(s) were given up; list_jobs"), "{queue}");
 
-    // Who may not see everything is told of the own ones, and not of what may name files.
-    let own = jobs(&mut web, json!({}));
-    assert_eq!(own.len(), 3);
-    for (job, episode) in [(&by_number[0], &episodes[0]), (&by_number[1], &episodes[1])] {
-        let mut expected = job.clone();
-        expected["error"] = Value::Null;
-        assert_eq!(job_of(&own, episode), expected);
-    }
-    assert_eq!(jobs(&mut reader, json!({})), own);
-    let page = web.call("list_jobs", json!({"limit": 2}));
-    assert_eq!(page["jobs"].as_array().unwrap()[..], own[..2]);
-    let last = web.call("list_jobs", json!({"limit": 2, "cursor": page["next_cursor"]}));
-    assert_eq!(
-        (last["jobs"].as_array().unwrap()[..].to_vec(), last.get("next_cursor")),
-        (own[2..].to_vec(), None)
-    );
-    assert_eq!(jobs(&mut web, json!({"state": "running"})), Vec::<Value>::new());
-    let refusal = |server: &mut Server, id: &Value| {
-        let error = server.refused("retry_job", json!({"job_id": id}));
-        (error["kind"].clone(), error["message"].as_str().unwrap().replace(id.as_str().unwrap(), UNKNOWN))
-    };
-    let unknown = refusal(&mut web, &UNKNOWN.into());
-    assert_eq!(unknown.0, "not_found");
-    assert_eq!(refusal(&mut web, &by_number[3]["job_id"]), unknown);
-    assert_eq!(refusal(&mut reader, &by_number[0]["job_id"]).0, "forbidden");
+    only_own_ones_are_told(&mut web, &mut reader, &episodes, &by_number);
 
     // It fails as before, and has all of its attempts again.
     let again = json!({"job_id": by_number[0]["job_id"]});
@@ -164,6 +140,34 @@ fn what_was_given_up_is_told_with_the_reason_and_learned_when_it_is_tried_again(
     the_command_line_shows_and_retries(&home, &by_number[2..]);
     let mut server = home.start();
     assert!((0..DOMAINS.len()).all(|number| is_learned(&mut server, number)));
+}
+
+/// Who may not see everything is told of the own ones, and not of what may name files.
+fn only_own_ones_are_told(web: &mut Server, reader: &mut Server, episodes: &[Value], by_number: &[Value]) {
+    let own = jobs(web, json!({}));
+    assert_eq!(own.len(), 3);
+    for (job, episode) in [(&by_number[0], &episodes[0]), (&by_number[1], &episodes[1])] {
+        let mut expected = job.clone();
+        expected["error"] = Value::Null;
+        assert_eq!(job_of(&own, episode), expected);
+    }
+    assert_eq!(jobs(reader, json!({})), own);
+    let page = web.call("list_jobs", json!({"limit": 2}));
+    assert_eq!(page["jobs"].as_array().unwrap()[..], own[..2]);
+    let last = web.call("list_jobs", json!({"limit": 2, "cursor": page["next_cursor"]}));
+    assert_eq!(
+        (last["jobs"].as_array().unwrap()[..].to_vec(), last.get("next_cursor")),
+        (own[2..].to_vec(), None)
+    );
+    assert_eq!(jobs(web, json!({"state": "running"})), Vec::<Value>::new());
+    let refusal = |server: &mut Server, id: &Value| {
+        let error = server.refused("retry_job", json!({"job_id": id}));
+        (error["kind"].clone(), error["message"].as_str().unwrap().replace(id.as_str().unwrap(), UNKNOWN))
+    };
+    let unknown = refusal(web, &UNKNOWN.into());
+    assert_eq!(unknown.0, "not_found");
+    assert_eq!(refusal(web, &by_number[3]["job_id"]), unknown);
+    assert_eq!(refusal(reader, &by_number[0]["job_id"]).0, "forbidden");
 }
 
 /// Two dead letters, nothing else.

@@ -461,7 +461,7 @@ fn queue<E: Display>(jobs: &Result<WireJobs, E>) -> Component {
         Err(error) => (Status::Failing, error.to_string()),
         Ok(WireJobs { dead, .. }) if *dead > 0 => (
             Status::Degraded,
-            format!("{dead} job(s) were given up; list_jobs and `memory-mcp jobs` say why"),
+            format!("{dead} job(s) were given up; list_jobs and `memory-mcp jobs` tell more"),
         ),
         Ok(WireJobs { queued, running, .. }) => {
             (Status::Ok, format!("{} episode(s) left to learn from", queued + running))
