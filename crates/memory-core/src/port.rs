@@ -375,7 +375,7 @@ pub trait JobStore: Send + Sync {
     /// Notes that an attempt failed, and why. A holder whose lease has ended has no say any more: nothing happens.
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
     /// Jobs of episodes that the caller may see, in the order of their ids.
-    async fn list(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError>;
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError>;
     /// Puts a job that was given up back into the queue, due at `now`, with no attempt begun. Nothing happens to one that is
     /// in another state. Returns the state in which it was; [`StoreError::NotFound`] if there is none that the caller may see.
     async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError>;

@@ -73,7 +73,7 @@ impl JobStore for TursoStore {
             .await
     }
 
-    async fn list(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
         let sql = concat!(
             "SELECT id, episode, weight, attempt, state, due_at, CASE WHEN ?1 IS NULL THEN error END FROM job
              WHERE id > ?2 AND (?3 IS NULL OR state = ?3) AND (?1 IS NULL OR EXISTS (

@@ -185,8 +185,8 @@ impl JobStore for FailingStore {
         self.pass(self.inner.jobs.fail(job, error, retry)).await
     }
 
-    async fn list(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
-        self.pass(self.inner.jobs.list(listing)).await
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+        self.pass(self.inner.jobs.open_jobs(listing)).await
     }
 
     async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {

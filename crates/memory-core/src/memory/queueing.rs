@@ -29,7 +29,7 @@ impl Memory {
             return Err(Error::Invalid(vec![Violation { field: "limit".into(), problem }]));
         }
         // One more, to know whether there is a next page.
-        let mut jobs = self.ports.jobs.list(JobListing { max: max + 1, ..listing }).await?;
+        let mut jobs = self.ports.jobs.open_jobs(JobListing { max: max + 1, ..listing }).await?;
         let is_last = jobs.len() <= max;
         jobs.truncate(max);
         let next = jobs.last().filter(|_| !is_last).map(|job| job.id);

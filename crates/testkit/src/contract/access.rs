@@ -318,16 +318,16 @@ pub async fn jobs_of_others_are_neither_listed_nor_retried(stores: Stores) {
     }
     let listing = JobListing { max: 10, ..JobListing::default() };
     let own = stores.within(&of(&["a", "c"]));
-    let listed = own.jobs.list(listing).await.expect("jobs");
+    let listed = own.jobs.open_jobs(listing).await.expect("jobs");
     assert_eq!(listed.iter().map(|job| (job.id, &job.error)).collect::<Vec<_>>(), [(jobs[0], &None)]);
     let last = JobListing { after: Some(jobs[0]), ..listing };
-    assert_eq!(own.jobs.list(last).await, Ok(vec![]));
+    assert_eq!(own.jobs.open_jobs(last).await, Ok(vec![]));
     for id in [jobs[1], jobs[2], JobId(source.id())] {
         assert_eq!(own.jobs.retry(id, source.now()).await, Err(StoreError::NotFound));
     }
     for domain in ["a", "*"] {
         let reader = stores.within(&access(&[domain], false));
-        assert_eq!(reader.jobs.list(listing).await.expect("jobs")[0].id, jobs[0]);
+        assert_eq!(reader.jobs.open_jobs(listing).await.expect("jobs")[0].id, jobs[0]);
         for id in [jobs[0], jobs[1], JobId(source.id())] {
             let refused = Err(StoreError::Refused(Refusal::ReadOnly));
             assert_eq!(reader.jobs.retry(id, source.now()).await, refused);
@@ -336,5 +336,5 @@ pub async fn jobs_of_others_are_neither_listed_nor_retried(stores: Stores) {
     let counts = stores.jobs.counts().await;
     assert_eq!(counts, Ok(JobCounts { dead: 3, ..JobCounts::default() }));
     assert_eq!(own.jobs.retry(jobs[0], source.now()).await, Ok(JobState::Dead));
-    assert_eq!(own.jobs.list(listing).await.expect("jobs")[0].state, JobState::Queued);
+    assert_eq!(own.jobs.open_jobs(listing).await.expect("jobs")[0].state, JobState::Queued);
 }

@@ -163,7 +163,7 @@ pub async fn next_due_is_the_earliest_of_waiting_and_held(stores: Stores) {
 
 async fn listed(stores: &Stores, state: Option<JobState>) -> Vec<OpenJob> {
     let listing = JobListing { state, max: 100, ..JobListing::default() };
-    stores.jobs.list(listing).await.expect("jobs")
+    stores.jobs.open_jobs(listing).await.expect("jobs")
 }
 
 /// A job of a new episode that was given up.
@@ -211,7 +211,7 @@ pub async fn what_is_left_is_listed_in_pages_with_why_it_failed(stores: Stores) 
     let mut paged = Vec::new();
     while paged.len() < all.len() {
         let after = paged.last().map(|job: &OpenJob| job.id);
-        let page = stores.jobs.list(JobListing { state: None, after, max: 3 }).await.expect("a page");
+        let page = stores.jobs.open_jobs(JobListing { state: None, after, max: 3 }).await.expect("a page");
         assert_eq!(page.len(), 3.min(all.len() - paged.len()));
         paged.extend(page);
     }
@@ -219,7 +219,7 @@ pub async fn what_is_left_is_listed_in_pages_with_why_it_failed(stores: Stores) 
     // The one at which a page ended may be done by now.
     let after = Some(running.id);
     record(&stores, &source, running, vec![]).await;
-    let page = stores.jobs.list(JobListing { state: None, after, max: 3 }).await;
+    let page = stores.jobs.open_jobs(JobListing { state: None, after, max: 3 }).await;
     assert_eq!(page, Ok(all[3..].to_vec()));
 }
 

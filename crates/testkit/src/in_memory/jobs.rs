@@ -108,7 +108,7 @@ impl JobStore for InMemoryStore {
         Ok(())
     }
 
-    async fn list(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
         let JobListing { state: asked, after, max } = listing;
         let state = self.state();
         let is_listed = |kept: &&KeptJob| {
