@@ -19,11 +19,13 @@ fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
         "recommend" => json!({"task": "anything"}),
         "check_action" => json!({"action": "anything"}),
         "record_feedback" => json!({"ids": [episode], "verdict": "helped"}),
-        "list_patterns" | "health_check" => json!({}),
+        "list_patterns" | "health_check" | "get_metrics" | "list_jobs" => json!({}),
         "execute_code" => json!({"code": "1"}),
         "explain_pattern" | "delete_pattern" => json!({"pattern_id": pattern}),
         "correct_pattern" => json!({"pattern_id": pattern, "verdict": "neutral"}),
         "delete_episode" => json!({"episode_id": episode}),
+        // One that is left takes something that fails: see the tests of jobs.
+        "retry_job" => json!({"job_id": UNKNOWN}),
         new => panic!("say what is right for {new}"),
     }
 }
@@ -148,6 +150,9 @@ fn an_optional_argument_may_be_null() {
     for (tool, properties, _) in tools(&mut server) {
         let episode = open_episode(&mut server);
         let mut arguments = right(&tool, &episode, &pattern);
+        if properties.keys().all(|name| arguments.get(name).is_some()) {
+            continue;
+        }
         for name in properties.keys() {
             let given = arguments.as_object_mut().unwrap();
             given.entry(name.clone()).or_insert(Value::Null);
@@ -212,6 +217,7 @@ fn ids_that_lead_nowhere_are_errors() {
         ("correct_pattern", "pattern_id"),
         ("delete_pattern", "pattern_id"),
         ("delete_episode", "episode_id"),
+        ("retry_job", "job_id"),
     ] {
         let mut arguments = right(tool, &unknown, &unknown);
         arguments[field] = unknown.clone();
@@ -370,6 +376,9 @@ fn what_makes_no_sense_to_the_tools_about_learning_is_refused() {
         ("list_patterns", json!({"cursor": "2"}), "cursor"),
         ("list_patterns", json!({"cursor": UNKNOWN}), "cursor"),
         ("list_patterns", json!({"cursor": format!("-1.{UNKNOWN}")}), "cursor"),
+        ("list_jobs", json!({"state": "lost"}), "state"),
+        ("list_jobs", json!({"limit": 101}), "limit"),
+        ("list_jobs", json!({"cursor": "2"}), "cursor"),
         ("correct_pattern", json!({"pattern_id": UNKNOWN}), "verdict"),
         ("correct_pattern", json!({"pattern_id": UNKNOWN, "note": " ", "clear": false}), "verdict"),
         ("correct_pattern", json!({"pattern_id": UNKNOWN, "note": "n", "clear": true}), "clear"),

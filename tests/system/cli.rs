@@ -17,6 +17,7 @@ fn help_names_every_command_and_every_variable_of_the_environment() {
         "query",
         "import",
         "extractor",
+        "jobs",
         "relearn",
         "forget",
         "health",
@@ -30,7 +31,7 @@ fn help_names_every_command_and_every_variable_of_the_environment() {
     ] {
         assert!(ran.stdout.contains(named), "{named} in {}", ran.stdout);
     }
-    for command in ["demo", "query", "import", "extractor", "relearn", "forget", "health"] {
+    for command in ["demo", "query", "import", "extractor", "jobs", "relearn", "forget", "health"] {
         let ran = home.run(&[command, "--help"]);
         assert_eq!(ran.code, Some(0));
         assert!(ran.stdout.contains("Usage: "), "{}", ran.stdout);

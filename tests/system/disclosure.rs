@@ -6,7 +6,9 @@ use crate::server::{Home, Server, texts};
 
 const BEGINNER: [&str; 2] = ["query_memory", "create_episode"];
 const INTERMEDIATE: usize = 9;
-const ALL: usize = 16;
+const ALL: usize = 19;
+/// All but those of an expert.
+const ADVANCED: usize = 15;
 /// Bytes of the answer to `tools/list`.
 const BEGINNER_BYTES_MAX: usize = 3_500;
 /// The same with all tools.
@@ -94,7 +96,7 @@ fn a_modern_client_sees_the_same_tools_until_the_process_ends() {
         legacy.call(tool, arguments);
     }
     assert_eq!(legacy.notification()["method"], "notifications/tools/list_changed");
-    assert_eq!(listed(&mut legacy).len(), ALL - 1, "all but those of an expert");
+    assert_eq!(listed(&mut legacy).len(), ADVANCED);
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn a_configured_level_is_that_of_every_client() {
         command
     };
     for (level, count) in
-        [("beginner", 2), ("intermediate", INTERMEDIATE), ("advanced", ALL - 1), ("expert", ALL)]
+        [("beginner", 2), ("intermediate", INTERMEDIATE), ("advanced", ADVANCED), ("expert", ALL)]
     {
         let mut server = Server::start(&mut pinned(level));
         assert_eq!(listed(&mut server).len(), count, "{level}");
@@ -139,7 +141,7 @@ fn the_instructions_speak_of_the_tools_that_are_shown() {
 }
 
 /// Whether a value is of one of the types that a schema names, and so are the entries of a list.
-fn fits(schema: &Value, value: &Value) -> bool {
+pub(crate) fn fits(schema: &Value, value: &Value) -> bool {
     let is_a = |name: &Value| match name.as_str().unwrap() {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
@@ -206,6 +208,8 @@ fn every_result_is_of_the_form_that_its_tool_announces() {
     call("remember", json!({"text": "Sheds are green.", "external_id": "colour"}));
     call("record_feedback", json!({"ids": [open], "verdict": "helped"}));
     call("health_check", json!({"detailed": true}));
+    call("get_metrics", json!({}));
+    call("list_jobs", json!({}));
     call("execute_code", json!({"code": "memory.query('shed').hits.length"}));
     call("execute_code", json!({"code": "let"}));
     let mut pattern = Value::Null;
@@ -219,6 +223,7 @@ fn every_result_is_of_the_form_that_its_tool_announces() {
     call("delete_pattern", json!({"pattern_id": pattern}));
     call("delete_episode", json!({"episode_id": open}));
     for tool in schemas.keys() {
-        assert!(called.contains(tool), "{tool} was not called");
+        // A job that there surely is takes a memory in which something is broken: see the tests of jobs.
+        assert!(called.contains(tool) || tool == "retry_job", "{tool} was not called");
     }
 }

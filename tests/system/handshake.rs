@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::server::{Home, MODERN, Server, failed, modern, succeeded};
 
 const LATEST_LEGACY: &str = "2025-11-25";
-const TOOLS: [&str; 16] = [
+const TOOLS: [&str; 19] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
@@ -22,6 +22,9 @@ const TOOLS: [&str; 16] = [
     "health_check",
     "execute_code",
     "delete_episode",
+    "get_metrics",
+    "list_jobs",
+    "retry_job",
 ];
 
 fn initialize(server: &mut Server, version: &str) -> Value {

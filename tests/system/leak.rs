@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::access::{Made, command, configure, make};
+use crate::jobs::dead_letters;
 use crate::remote::{Remote, Served};
 use crate::server::{Home, Server, run, wait_until};
 
@@ -52,6 +53,7 @@ struct Team {
     ids: Vec<String>,
     patterns: Vec<String>,
     cursors: Vec<String>,
+    jobs: Vec<String>,
     /// Episodes that are not finished.
     open: Vec<String>,
 }
@@ -59,7 +61,8 @@ struct Team {
 impl Team {
     fn new(prefix: &'static str) -> Self {
         let domains = [format!("{prefix}web"), format!("{prefix}web.shop")];
-        Self { prefix, domains, ids: Vec::new(), patterns: Vec::new(), cursors: Vec::new(), open: Vec::new() }
+        let (ids, patterns, cursors, jobs, open) = Default::default();
+        Self { prefix, domains, ids, patterns, cursors, jobs, open }
     }
 
     /// A word that calls use, too.
@@ -152,6 +155,11 @@ impl Team {
         json!({"text": text, "domain": self.domains[0], "external_id": format!("{}-note-{n}", self.prefix)})
     }
 
+    /// One of its jobs, which may be done.
+    fn job(&self, rng: &mut Rng) -> String {
+        rng.choice(&self.jobs).unwrap().clone()
+    }
+
     /// Something of its own to name: mostly there, sometimes not.
     fn id(&self, rng: &mut Rng) -> String {
         match rng.u8(..10) {
@@ -212,7 +220,7 @@ fn text(rng: &mut Rng, me: &Team, other: &Team) -> String {
     text
 }
 
-const READS: [Kind; 9] = [
+const READS: [Kind; 11] = [
     |rng, me, other| {
         let mut args =
             json!({"query": text(rng, me, other), "domain": domain(rng, me, other), "explain": rng.bool()});
@@ -264,6 +272,17 @@ const READS: [Kind; 9] = [
         call("execute_code", json!({"code": code, "input": input}))
     },
     |rng, _, _| call("health_check", json!({"detailed": rng.bool()})),
+    |_, _, _| call("get_metrics", json!({})),
+    |rng, me, other| {
+        let mut args = json!({"limit": rng.u8(1..=20)});
+        if rng.bool() {
+            args["state"] = json!(rng.choice(["queued", "running", "dead"]));
+        }
+        if rng.bool() {
+            args["cursor"] = json!(whose(rng, me, other).job(rng));
+        }
+        call("list_jobs", args)
+    },
     |rng, me, other| {
         let patterns = &whose(rng, me, other).patterns;
         call("explain_pattern", json!({"pattern_id": rng.choice(patterns).unwrap()}))
@@ -343,7 +362,7 @@ fn beginning(rng: &mut Rng, me: &Team, other: &Team) -> String {
     }
 }
 
-const WRITES: [Kind; 8] = [
+const WRITES: [Kind; 9] = [
     |rng, me, other| {
         let n = rng.usize(1_000..2_000);
         let mut args = me.episode(rng, n);
@@ -395,6 +414,7 @@ const WRITES: [Kind; 8] = [
         let whose = if rng.u8(..50) == 0 { me } else { other };
         write("delete_episode", json!({"episode_id": whose.id(rng)}))
     },
+    |rng, me, other| write("retry_job", json!({"job_id": whose(rng, me, other).job(rng)})),
 ];
 
 /// The words of a prefix in a text, with what belongs to them.
@@ -459,8 +479,9 @@ impl Caller {
     fn create(&mut self, args: Value) {
         let created = self.server.call("create_episode", args);
         let id = created["episode_id"].as_str().unwrap().to_owned();
-        if created["state"] == "open" {
-            self.team.open.push(id.clone());
+        match created["job_id"].as_str() {
+            Some(job) => self.team.jobs.push(job.to_owned()),
+            None => self.team.open.push(id.clone()),
         }
         self.team.ids.push(id);
     }
@@ -473,7 +494,7 @@ impl Caller {
     fn learn(&mut self) {
         wait_until("nothing is left to learn", || {
             let jobs = self.server.call("health_check", json!({}))["metrics"]["jobs"].take();
-            jobs == json!({"queued": 0, "running": 0, "dead": 0})
+            jobs["queued"] == 0 && jobs["running"] == 0
         });
         let mut cursor = Value::Null;
         loop {
@@ -536,8 +557,11 @@ impl Caller {
             }
         }
         for id in ids(&text) {
-            let is_others =
-                [&other.ids, &other.patterns].into_iter().flatten().chain(nobody).any(|own| own == id);
+            let is_others = [&other.ids, &other.patterns, &other.jobs]
+                .into_iter()
+                .flatten()
+                .chain(nobody)
+                .any(|own| own == id);
             assert!(
                 !is_others || request.contains(id),
                 "the id {id} of others in the answer to {request}: {text}"
@@ -616,7 +640,7 @@ fn is_near(a: &Value, b: &Value) -> bool {
 /// What a team is answered where another team is, and where there never was another one.
 fn compare(with: &mut Caller, alone: &mut Caller, other: &Team) {
     let names = |team: &Team| {
-        let ids: Vec<String> = team.ids.clone();
+        let ids = [&team.ids[..], &team.jobs].concat();
         ids.into_iter().enumerate().map(|(n, id)| (id, format!("the thing {n}"))).collect::<Vec<_>>()
     };
     let (of_with, of_alone) = (names(&with.team), names(&alone.team));
@@ -707,11 +731,20 @@ fn nothing_leaks(mut lines: Lines, calls: usize) {
         // Meanings that mean nothing, but are compared as any.
         testkit::model::write(&home.beside("model"), 3);
     }
+    // Each team has a job that was given up.
+    let dead = std::thread::scope(|scope| {
+        let in_shared = scope.spawn(|| dead_letters(&shared, &["xqzweb", "wvkweb"]));
+        [dead_letters(&alone, &["xqzweb"]), in_shared.join().unwrap()].concat()
+    });
     let nobody = import_nobodys(&shared);
     let mut one = lines.caller(&shared, &keys[0], Team::new("xqz"));
     let mut two = lines.caller(&shared, &keys[1], Team::new("wvk"));
     let mut same = lines.caller(&alone, &keys[0], Team::new("xqz"));
     let (mut rng, mut rng_of_two) = (Rng::with_seed(1), Rng::with_seed(2));
+    for (caller, (episode, job)) in [&mut same, &mut one, &mut two].into_iter().zip(dead) {
+        caller.team.ids.push(episode);
+        caller.team.jobs.push(job);
+    }
     // In turns, so that they stand beside each other everywhere.
     for n in 0..EPISODES.max(NOTES) {
         if n < EPISODES {

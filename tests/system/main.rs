@@ -17,6 +17,7 @@ mod extractors;
 mod handshake;
 mod http;
 mod import;
+mod jobs;
 mod leak;
 mod learning;
 mod learning_loop;

@@ -112,9 +112,11 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "explain_pattern",
             "health_check",
             "execute_code",
+            "get_metrics",
+            "list_jobs",
         ]
         .contains(&name);
-        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode"];
+        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode", "retry_job"];
         let destroys = ["delete_pattern", "delete_episode"].contains(&name);
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"], reads, "{name}");

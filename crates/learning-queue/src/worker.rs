@@ -87,13 +87,13 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Wakes a worker when an episode was completed.
+/// Wakes a worker when there is something to do: an episode was completed, or one that was given up is to be tried again.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<Notify>);
 
 impl EventHandler for Waker {
     fn handle(&self, event: &EpisodeEvent) {
-        if matches!(event, EpisodeEvent::Completed { .. }) {
+        if matches!(event, EpisodeEvent::Completed { .. } | EpisodeEvent::Retried { .. }) {
             self.0.notify_one();
         }
     }

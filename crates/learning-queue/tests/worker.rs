@@ -13,7 +13,7 @@ use memory_core::episode::{Episode, EpisodeHead, Outcome};
 use memory_core::event::{EpisodeEvent, EventHandler};
 use memory_core::extract::{Extractor, Finding, Registry, Sighting};
 use memory_core::id::{EpisodeId, PatternId};
-use memory_core::job::{Job, JobCounts};
+use memory_core::job::{Job, JobCounts, JobState, Retry};
 use memory_core::limits::JOB_ATTEMPTS_MAX;
 use memory_core::memory::{Memory, NewEpisode};
 use memory_core::pattern::{Fields, Pattern};
@@ -255,6 +255,25 @@ async fn a_completed_episode_is_learned_from_at_once() {
     assert!(!lessons.is_empty() && lessons.iter().all(|lesson| lesson.shown_by == [id]), "{lessons:?}");
     assert_eq!(scene.counts().await, JobCounts::default());
     assert_eq!((worker.metrics().done, worker.metrics().waiting), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_put_back_is_learned_from_at_once() {
+    let scene = Scene::new();
+    let id = scene.add(success()).await;
+    let job = scene.claim().await.remove(0);
+    scene.stores.jobs.fail(job, "no".into(), Retry::Never).await.unwrap();
+    let worker = scene.worker(&scene.stores, Registry::default());
+    worker.drain().await.unwrap();
+    assert_eq!(scene.learned.episodes(), []);
+    let memory = scene.memory(vec![Arc::new(worker.waker())]);
+    let before = Instant::now();
+    assert_eq!(memory.retry_job(job.id).await.unwrap(), JobState::Queued);
+    scene.learned.wait_for(1).await;
+    assert_eq!(before.elapsed(), Duration::ZERO, "it did not wait for its timer");
+    assert_eq!((scene.learned.episodes(), scene.counts().await), (vec![id], JobCounts::default()));
+    let done = memory.retry_job(job.id).await.unwrap_err();
+    assert!(done.to_string().contains("it is done"), "{done}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ use crate::config::{self, Mistakes, Sources, setting_reference};
 use crate::disclosure::Era;
 use crate::extractor::{self, ExtractorCommand};
 use crate::import::{ImportReport, import};
+use crate::jobs::{self, JobsArgs, JobsCommand};
 use crate::key::{self, KeyCommand};
 use crate::model::{self, ModelCommand};
 use crate::operator::{HealthReport, Status};
@@ -116,6 +117,14 @@ enum Command {
     Extractor {
         #[command(subcommand)]
         command: ExtractorCommand,
+    },
+    /// What is left to learn, and what was given up and why
+    #[command(args_conflicts_with_subcommands = true)]
+    Jobs {
+        #[command(flatten)]
+        listing: JobsArgs,
+        #[command(subcommand)]
+        command: Option<JobsCommand>,
     },
     /// Forget all that was learned and learn it anew from the episodes
     Relearn,
@@ -278,6 +287,7 @@ async fn dispatch(command: Command, settings: Arc<InEffect>) -> anyhow::Result<E
         Command::Import { format: ImportFormat::Jsonl { file } } => import_file(settings, file).await,
         Command::Model { command } => model::run(command, &settings),
         Command::Extractor { command } => extractor::run(command, settings).await,
+        Command::Jobs { listing, command } => jobs::run(listing, command, settings).await,
         Command::Relearn => relearn(settings).await,
         Command::Forget { what } => forget(settings, what).await,
         Command::Health { detailed, json } => health(settings, detailed, json).await,

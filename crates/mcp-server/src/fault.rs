@@ -22,7 +22,7 @@ pub(crate) fn failure(error: &Error) -> CallToolResult {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => refusal("invalid_arguments", &message, violations),
-        Error::NotFound { .. } => refusal("not_found", &message, &[]),
+        Error::NotFound { .. } | Error::NoJob(_) => refusal("not_found", &message, &[]),
         Error::AlreadyCompleted(_) => refusal("already_completed", &message, &[]),
         Error::Store(StoreError::Refused(_)) => refusal("forbidden", &message, &[]),
         Error::Store(_) => {

@@ -17,6 +17,7 @@ mod extractor;
 mod fault;
 mod http;
 mod import;
+mod jobs;
 mod key;
 pub mod limits;
 mod model;

@@ -85,9 +85,16 @@ pub(crate) struct HealthReport {
 impl HealthReport {
     /// The same for a user of this level.
     pub(crate) fn at(mut self, level: Level) -> Self {
-        self.metrics.level = Some(level);
+        self.metrics = self.metrics.at(level);
         self
     }
+}
+
+/// The result of `get_metrics`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub(crate) struct GetMetricsResult {
+    /// As in `health_check` with `detailed`.
+    pub(crate) metrics: HealthMetrics,
 }
 
 /// The numbers behind it.
@@ -110,6 +117,14 @@ pub(crate) struct HealthMetrics {
     extractors: Vec<WireExtractor>,
     /// Since the process started. Latencies are those inside the server, in milliseconds.
     pub(crate) process: Option<MetricsReport>,
+}
+
+impl HealthMetrics {
+    /// The same for a user of this level.
+    pub(crate) fn at(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -207,21 +222,18 @@ impl App {
 
     /// The same with the latencies of each tool.
     pub(crate) async fn measured(&self, detailed: bool) -> HealthReport {
-        let (counts, counted_in) = timed(StoreHealth::counts(&self.store)).await;
-        let (jobs, queue_took) = timed(jobs(&self.store)).await;
+        let readings = self.readings().await;
         let damage = if detailed { Some(self.store.check().await) } else { None };
-        let cache = self.cache.status();
-        let (index, embedding) = (self.index.status(), self.embedding.status());
-        let extractors = self.extractors.status().await;
+        let Readings { counts, counted_in, jobs, queue_took, index, embedding, extractors } = &readings;
         let mut components = vec![
-            database(&counts, damage.as_ref()).took(counted_in),
-            queue(&jobs).took(queue_took),
+            database(counts, damage.as_ref()).took(*counted_in),
+            queue(jobs).took(*queue_took),
             self.cache_component().await,
-            Component::new("search_index", search_index(&index)),
-            self.model_component(&embedding).await,
+            Component::new("search_index", search_index(index)),
+            self.model_component(embedding).await,
             self.sandbox_component(detailed).await,
         ];
-        components.extend(extractors_component(&extractors));
+        components.extend(extractors_component(extractors));
         let alerts = self.alerts.raised();
         let alerted = if alerts.is_empty() { Status::Ok } else { Status::Degraded };
         HealthReport {
@@ -235,28 +247,47 @@ impl App {
             components,
             alerts,
             configuration: Some(self.settings().report(detailed)),
-            metrics: HealthMetrics {
-                store: counts.ok().map(WireCounts::from),
-                jobs: jobs.ok(),
-                search: Some(WireSearch {
-                    documents: index.documents,
-                    passages: index.passages,
-                    vectors: index.vectors,
-                    disk_bytes: index.disk_bytes,
-                    to_embed: embedding.waiting as u64,
-                }),
-                cache: Some(WireCache {
-                    hits: cache.counts.hits,
-                    misses: cache.counts.misses,
-                    hit_rate: share(cache.counts.hits, cache.counts.hits + cache.counts.misses),
-                    evictions: cache.counts.evictions,
-                    failures: cache.counts.failures,
-                }),
-                sandbox: Some(WireSandbox::from(self.sandbox.status())),
-                level: None,
-                extractors: extractors.into_iter().map(WireExtractor::from).collect(),
-                process: Some(self.metrics.report()),
-            },
+            metrics: self.metrics_of(readings),
+        }
+    }
+
+    /// The numbers alone: nothing is used that is not asked for them.
+    pub(crate) async fn measurements(&self) -> HealthMetrics {
+        self.metrics_of(self.readings().await)
+    }
+
+    async fn readings(&self) -> Readings {
+        let (counts, counted_in) = timed(StoreHealth::counts(&self.store)).await;
+        let (jobs, queue_took) = timed(jobs(&self.store)).await;
+        let (index, embedding) = (self.index.status(), self.embedding.status());
+        let extractors = self.extractors.status().await;
+        Readings { counts, counted_in, jobs, queue_took, index, embedding, extractors }
+    }
+
+    fn metrics_of(&self, readings: Readings) -> HealthMetrics {
+        let Readings { counts, jobs, index, embedding, extractors, .. } = readings;
+        let cache = self.cache.status().counts;
+        HealthMetrics {
+            store: counts.ok().map(WireCounts::from),
+            jobs: jobs.ok(),
+            search: Some(WireSearch {
+                documents: index.documents,
+                passages: index.passages,
+                vectors: index.vectors,
+                disk_bytes: index.disk_bytes,
+                to_embed: embedding.waiting as u64,
+            }),
+            cache: Some(WireCache {
+                hits: cache.hits,
+                misses: cache.misses,
+                hit_rate: share(cache.hits, cache.hits + cache.misses),
+                evictions: cache.evictions,
+                failures: cache.failures,
+            }),
+            sandbox: Some(WireSandbox::from(self.sandbox.status())),
+            level: None,
+            extractors: extractors.into_iter().map(WireExtractor::from).collect(),
+            process: Some(self.metrics.report()),
         }
     }
 
@@ -378,6 +409,17 @@ impl App {
     }
 }
 
+/// What the parts say of themselves.
+struct Readings {
+    counts: Result<StoreCounts, StoreError>,
+    counted_in: Duration,
+    jobs: Result<WireJobs, StoreError>,
+    queue_took: Duration,
+    index: IndexStatus,
+    embedding: embeddings::Status,
+    extractors: Vec<plugins::Status>,
+}
+
 /// What is wrong is for who may see everything: it may name files.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("does not work as it should; the operator's health check says why")]
@@ -433,9 +475,10 @@ fn database<E: Display>(
 fn queue<E: Display>(jobs: &Result<WireJobs, E>) -> Component {
     let (status, detail) = match jobs {
         Err(error) => (Status::Failing, error.to_string()),
-        Ok(WireJobs { dead, .. }) if *dead > 0 => {
-            (Status::Degraded, format!("{dead} job(s) were given up; the log says why"))
-        }
+        Ok(WireJobs { dead, .. }) if *dead > 0 => (
+            Status::Degraded,
+            format!("{dead} job(s) were given up; list_jobs and `memory-mcp jobs` tell more"),
+        ),
         Ok(WireJobs { queued, running, .. }) => {
             (Status::Ok, format!("{} episode(s) left to learn from", queued + running))
         }

@@ -32,7 +32,7 @@ pub(crate) const TOOLSETS: [(Level, &[&str]); 4] = [
             "execute_code",
         ],
     ),
-    (Level::Expert, &["delete_episode"]),
+    (Level::Expert, &["delete_episode", "get_metrics", "list_jobs", "retry_job"]),
 ];
 
 /// The names of all tools with their levels, in the order in which an agent meets them.
@@ -53,13 +53,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::disclosure::Level;
-use crate::operator::HealthReport;
+use crate::operator::{GetMetricsResult, HealthReport};
 use crate::wire::answer::WireAnswer;
 use crate::wire::arguments::slim_schema;
 use crate::wire::code::ExecuteCodeResult;
 use crate::wire::episode::{
     AddStepResult, CompleteEpisodeResult, CreateEpisodeResult, RememberResult, WireEpisode,
 };
+use crate::wire::job::{ListJobsResult, RetryJobResult};
 use crate::wire::learning::{
     DeleteEpisodeResult, DeletePatternResult, ListPatternsResult, RecordFeedbackResult, WireExplanation,
     WirePattern,
@@ -91,6 +92,9 @@ fn raw_schema(tool: &str) -> Value {
         "delete_pattern" => schema::<DeletePatternResult>(),
         "delete_episode" => schema::<DeleteEpisodeResult>(),
         "health_check" => schema::<HealthReport>(),
+        "get_metrics" => schema::<GetMetricsResult>(),
+        "list_jobs" => schema::<ListJobsResult>(),
+        "retry_job" => schema::<RetryJobResult>(),
         "execute_code" => schema::<ExecuteCodeResult>(),
         _ => Value::Null,
     }

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod arguments;
 pub(crate) mod code;
 pub(crate) mod episode;
+pub(crate) mod job;
 pub(crate) mod learning;
 pub(crate) mod parse;
 pub(crate) mod project;

@@ -102,6 +102,7 @@ impl Gate for Callers {
             patterns: store.clone(),
             experience: store.clone(),
             feedback: store.clone(),
+            jobs: store.clone(),
             changes: store,
             answers: self.cache.clone(),
             source: self.source.clone(),

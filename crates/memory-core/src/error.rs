@@ -31,6 +31,9 @@ pub enum Error {
         /// The id as the caller gave it.
         id: String,
     },
+    /// No job has this id that the caller may see and that is not done.
+    #[error("no job is left that has the id {0}: it is done, or there never was one")]
+    NoJob(crate::id::JobId),
     /// The episode is completed; it takes no more steps and no second outcome.
     #[error("episode {0} is already completed: it takes no further steps or outcome; create a new episode")]
     AlreadyCompleted(crate::id::EpisodeId),

@@ -32,6 +32,11 @@ pub enum EpisodeEvent {
         /// Of which episode.
         episode_id: EpisodeId,
     },
+    /// The extraction job of an episode, which had been given up, was put back into the queue.
+    Retried {
+        /// The job.
+        job_id: JobId,
+    },
     /// Patterns were learned from a completed episode.
     PatternExtracted {
         /// From which episode.

@@ -80,6 +80,55 @@ pub enum Retry {
     Unbegun,
 }
 
+/// Where a job stands that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Waiting, or waiting to be tried again.
+    Queued,
+    /// Held by a worker.
+    Running,
+    /// Given up.
+    Dead,
+}
+
+impl JobState {
+    /// All states, in the order in which a job goes through them.
+    pub const ALL: [Self; 3] = [Self::Queued, Self::Running, Self::Dead];
+
+    /// The name shown to an operator.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The state of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// A job that is not done, for who looks at what is left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenJob {
+    /// Its id.
+    pub id: JobId,
+    /// The completed episode to learn from.
+    pub episode_id: EpisodeId,
+    /// Where it stands.
+    pub state: JobState,
+    /// Its lane.
+    pub priority: Priority,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// Why the last one came to nothing. Only for who may see everything: it may name files.
+    pub error: Option<String>,
+    /// When a waiting one is due.
+    pub due_at: Option<Timestamp>,
+}
+
 /// How many jobs are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobCounts {

@@ -76,6 +76,10 @@ pub const FEEDBACK_IDS_MAX: usize = 50;
 pub const PATTERNS_PAGE_MAX: usize = 200;
 /// Patterns that one page of a list holds when the caller names no limit.
 pub const PATTERNS_PAGE_DEFAULT: usize = 20;
+/// Jobs that one page of a list holds.
+pub const JOBS_PAGE_MAX: usize = 100;
+/// Jobs that one page of a list holds when the caller names no limit.
+pub const JOBS_PAGE_DEFAULT: usize = 20;
 /// Latest ended episodes of a project whose lessons its summary tells.
 pub const PROJECT_ADVISERS_MAX: usize = 100;
 /// Episodes of a project that its summary names, the latest.

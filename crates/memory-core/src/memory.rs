@@ -3,11 +3,13 @@
 mod browsing;
 mod checking;
 mod citing;
+mod queueing;
 mod recommending;
 mod reviewing;
 
 pub use browsing::ProjectSummary;
 pub use checking::{Action, Past, Warning};
+pub use queueing::JobPage;
 pub use recommending::{Asked, Recommendation, WayOut};
 pub use reviewing::{Explanation, PatternPage, Review};
 

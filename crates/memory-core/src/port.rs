@@ -17,8 +17,8 @@ use crate::citation::{Citation, Citations, Fingerprint, Sight};
 use crate::episode::{Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::extract::{Attempt, Sighting, Teaching};
 use crate::feedback::Feedback;
-use crate::id::{EpisodeId, NoteId, PatternId};
-use crate::job::{Job, JobCounts, NewJob, Retry};
+use crate::id::{EpisodeId, JobId, NoteId, PatternId};
+use crate::job::{Job, JobCounts, JobState, NewJob, OpenJob, Retry};
 use crate::note::Note;
 use crate::pattern::{Correction, Fields, Pattern, Tally};
 use crate::retrieve::{Answer, Found, Item, Lessons};
@@ -354,6 +354,17 @@ pub trait FeedbackStore: Send + Sync {
     async fn delete_pattern(&self, id: PatternId, at: Timestamp) -> Result<(), StoreError>;
 }
 
+/// Which jobs to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobListing {
+    /// Only those in this state.
+    pub state: Option<JobState>,
+    /// Only those whose ids come after this one, which need not be there any more.
+    pub after: Option<JobId>,
+    /// How many at the most.
+    pub max: usize,
+}
+
 /// The durable queue of background jobs. Jobs enter it with the change that calls for them.
 #[async_trait]
 pub trait JobStore: Send + Sync {
@@ -363,6 +374,11 @@ pub trait JobStore: Send + Sync {
     -> Result<Vec<Job>, StoreError>;
     /// Notes that an attempt failed, and why. A holder whose lease has ended has no say any more: nothing happens.
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError>;
+    /// Jobs of episodes that the caller may see, in the order of their ids.
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError>;
+    /// Puts a job that was given up back into the queue, due at `now`, with no attempt begun. Nothing happens to one that is
+    /// in another state. Returns the state in which it was; [`StoreError::NotFound`] if there is none that the caller may see.
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError>;
     /// How many jobs there are, of episodes that the caller may see.
     async fn counts(&self) -> Result<JobCounts, StoreError>;
     /// When the job was made that waits longest, of episodes that the caller may see; those given up do not wait.
@@ -659,6 +675,8 @@ pub struct Ports {
     pub experience: Arc<dyn ExperienceStore>,
     /// What was said of what was shown.
     pub feedback: Arc<dyn FeedbackStore>,
+    /// What is left to learn.
+    pub jobs: Arc<dyn JobStore>,
     /// The change log.
     pub changes: Arc<dyn ChangeLog>,
     /// Answers given before.

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use libsql::params;
 use memory_core::id::{EpisodeId, JobId};
-use memory_core::job::{Job, JobCounts, NewJob, Priority, Retry};
-use memory_core::port::{JobStore, StoreError};
+use memory_core::job::{Job, JobCounts, JobState, NewJob, OpenJob, Priority, Retry};
+use memory_core::port::{JobListing, JobStore, StoreError};
 
 use crate::TursoStore;
-use crate::allowed::is_allowed;
-use crate::link::Link;
+use crate::allowed::{Allowed, is_allowed};
+use crate::link::{Link, Read};
 use crate::row::{Columns, signed};
 
 /// Queues a job, due at once.
@@ -73,6 +73,30 @@ impl JobStore for TursoStore {
             .await
     }
 
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+        let sql = concat!(
+            "SELECT id, episode, weight, attempt, state, due_at, CASE WHEN ?1 IS NULL THEN error END FROM job
+             WHERE id > ?2 AND (?3 IS NULL OR state = ?3) AND (?1 IS NULL OR EXISTS (
+                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
+            is_allowed!("e.domain", "?1"),
+            ")) ORDER BY id LIMIT ?4"
+        );
+        let JobListing { state, after, max } = listing;
+        let after = after.map(|after| after.to_string()).unwrap_or_default();
+        let allowed = self.allowed.clone();
+        let read = move |link: &Link| {
+            let given =
+                params![allowed.domains(), after, state.map(|state| state.name()), signed(max as u64)];
+            link.rows(sql, given, |row| open_job(&mut Columns::of(row)))
+        };
+        self.pool.read(read).await
+    }
+
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| retry(link, &allowed, id, now)).await
+    }
+
     async fn counts(&self) -> Result<JobCounts, StoreError> {
         let sql = concat!(
             "SELECT state, count(*) FROM job WHERE ?1 IS NULL OR EXISTS (
@@ -118,6 +142,32 @@ impl JobStore for TursoStore {
             })
             .await
     }
+}
+
+fn open_job(columns: &mut Columns<'_>) -> Read<OpenJob> {
+    let (id, episode_id) = (JobId(columns.uuid()?), EpisodeId(columns.uuid()?));
+    let priority = Priority::of(columns.real()?);
+    let attempts = columns.unsigned()?;
+    let (state, due_at) = (columns.job_state()?, columns.time()?);
+    let due_at = Some(due_at).filter(|_| state == JobState::Queued);
+    Ok(OpenJob { id, episode_id, state, priority, attempts, error: columns.optional_text()?, due_at })
+}
+
+fn retry(link: &Link, allowed: &Allowed, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {
+    allowed.access().check_change()?;
+    let sql = concat!(
+        "SELECT state FROM job WHERE id = ?1 AND (?2 IS NULL OR EXISTS (
+             SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
+        is_allowed!("e.domain", "?2"),
+        "))"
+    );
+    let given = params![id.to_string(), allowed.domains()];
+    let state = link.row(sql, given, |row| Columns::of(row).job_state())?.ok_or(StoreError::NotFound)?;
+    if state == JobState::Dead {
+        let sql = "UPDATE job SET state = 'queued', attempt = 0, due_at = ?2, error = NULL WHERE id = ?1";
+        link.execute(sql, params![id.to_string(), now.as_microsecond()])?;
+    }
+    Ok(state)
 }
 
 fn claim(link: &Link, max: usize, now: Timestamp, lease_until: Timestamp) -> Result<Vec<Job>, StoreError> {

@@ -417,13 +417,13 @@ pub(crate) fn learn_with(link: &Link, version: &str) -> Result<u64, StoreError> 
     Ok(episodes)
 }
 
-/// Forgets what was learned and queues every completed episode; returns how many there are.
+/// Forgets what was learned and queues every completed episode, also those that were given up; returns how many there are.
 pub(crate) fn relearn(link: &Link) -> Result<u64, StoreError> {
     link.batch(
         "INSERT INTO change (kind, id) SELECT 'pattern', id FROM pattern;
          DELETE FROM embedding WHERE kind = 'pattern';
          DELETE FROM evidence; DELETE FROM support; DELETE FROM pattern; DELETE FROM transition;
-         DELETE FROM attempt; DELETE FROM learned;",
+         DELETE FROM attempt; DELETE FROM learned; DELETE FROM job WHERE state = 'dead';",
     )?;
     // A UUID of version 8, which says nothing but that it is one.
     let sql = "INSERT INTO job (id, episode, weight, state, attempt, due_at)

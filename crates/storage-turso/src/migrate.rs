@@ -212,7 +212,7 @@ mod tests {
         let vectors = store.pool.read(|link| link.number("SELECT count(*) FROM embedding", ())).await;
         assert_eq!(vectors, Ok(0));
         let jobs = JobStore::counts(&store).await.unwrap();
-        assert_eq!((jobs.queued, jobs.running, jobs.dead), (4, 1, 1));
+        assert_eq!((jobs.queued, jobs.running, jobs.dead), (4, 1, 0));
         let jobs = store.claim(100, second(7), second(60)).await.unwrap();
         let mut studied: Vec<String> = jobs.iter().map(|job| job.episode_id.to_string()).collect();
         studied.sort();

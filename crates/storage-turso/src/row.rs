@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use libsql::{Row, Value};
 use memory_core::episode::{Basis, Brief, Completion, EpisodeHead, NewStep, Scope, Step, StepResult};
 use memory_core::id::{EpisodeId, NoteId, PatternId};
+use memory_core::job::JobState;
 use memory_core::note::{Layer, Note};
 use memory_core::pattern::{Correction, Pattern, PatternBody, Tally};
 use memory_core::retrieve::{Found, Kind};
@@ -105,6 +106,11 @@ impl<'r> Columns<'r> {
     pub(crate) fn uuid(&mut self) -> Read<Uuid> {
         let text = self.text()?;
         Uuid::parse_str(&text).map_err(|error| conversion(error.to_string()))
+    }
+
+    pub(crate) fn job_state(&mut self) -> Read<JobState> {
+        let name = self.text()?;
+        JobState::named(&name).ok_or_else(|| conversion(format!("a job is {name:?}")))
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Read<T> {

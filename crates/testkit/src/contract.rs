@@ -49,6 +49,7 @@ macro_rules! contract {
                 calls_are_counted_in_the_own_domains
                 feedback_and_citations_are_told_of_what_may_be_seen
                 only_what_may_be_seen_is_counted
+                jobs_of_others_are_neither_listed_nor_retried
             }
             episodes {
                 an_episode_comes_back_with_every_field
@@ -170,6 +171,10 @@ macro_rules! contract {
                 a_job_handed_back_is_due_at_once_and_costs_no_attempt
                 a_lost_lease_has_no_say
                 next_due_is_the_earliest_of_waiting_and_held
+                what_is_left_is_listed_in_pages_with_why_it_failed
+                a_dead_letter_can_be_tried_again_from_the_first_attempt
+                only_a_dead_letter_is_put_back
+                whatever_is_learned_anew_leaves_no_dead_letter
             }
             changes {
                 a_fresh_store_has_no_changes

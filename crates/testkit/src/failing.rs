@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use memory_core::episode::{Episode, EpisodeHead, Scope, Step};
 use memory_core::feedback::Feedback;
-use memory_core::id::{EpisodeId, PatternId};
-use memory_core::job::{Job, JobCounts, Retry};
+use memory_core::id::{EpisodeId, JobId, PatternId};
+use memory_core::job::{Job, JobCounts, JobState, OpenJob, Retry};
 use memory_core::pattern::{Correction, Fields, Pattern, Tally};
 use memory_core::port::{
     Appended, Attempted, Choices, CompletionInsertion, EpisodeStore, Evidence, ExperienceStore,
-    FeedbackStore, Inserted, Insertion, JobStore, Listing, PatternStore, StepInsertion, StoreError, Studied,
+    FeedbackStore, Inserted, Insertion, JobListing, JobStore, Listing, PatternStore, StepInsertion,
+    StoreError, Studied,
 };
 use memory_core::retrieve::{Found, Lessons};
 
@@ -182,6 +183,14 @@ impl JobStore for FailingStore {
 
     async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError> {
         self.pass(self.inner.jobs.fail(job, error, retry)).await
+    }
+
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+        self.pass(self.inner.jobs.open_jobs(listing)).await
+    }
+
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {
+        self.pass(self.inner.jobs.retry(id, now)).await
     }
 
     async fn counts(&self) -> Result<JobCounts, StoreError> {

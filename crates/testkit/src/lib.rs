@@ -140,6 +140,7 @@ impl Stores {
             patterns: self.patterns.clone(),
             experience: self.experience.clone(),
             feedback: self.feedback.clone(),
+            jobs: self.jobs.clone(),
             changes: self.changes.clone(),
             answers: Arc::new(ForgetfulCache),
             source,

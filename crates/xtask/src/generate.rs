@@ -55,9 +55,12 @@ fn tools() -> anyhow::Result<String> {
         let said = |field: &str| tool[field].as_str().unwrap_or_default();
         let (name, title, description) = (said("name"), said("title"), said("description"));
         write!(text, "\n## `{name}`\n\n{title}. Shown from the level *{level}* on.\n\n{description}\n\n")?;
-        text.push_str("| argument | type | |\n|---|---|---|\n");
-        rows(&mut text, &tool["inputSchema"], "", "*")?;
-        text.push_str("\n| result | type | |\n|---|---|---|\n");
+        if tool["inputSchema"]["properties"].as_object().is_some_and(|arguments| !arguments.is_empty()) {
+            text.push_str("| argument | type | |\n|---|---|---|\n");
+            rows(&mut text, &tool["inputSchema"], "", "*")?;
+            text.push('\n');
+        }
+        text.push_str("| result | type | |\n|---|---|---|\n");
         rows(&mut text, &result, "", "")?;
     }
     text.push_str("\n# Resources\n\nAll are JSON, as the tools would answer.\n\n| template | |\n|---|---|\n");

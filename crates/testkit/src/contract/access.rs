@@ -5,13 +5,13 @@ use memory_core::citation::{Citation, Citations, Fingerprint};
 use memory_core::episode::{Outcome, Scope};
 use memory_core::extract::{Course, attempt_keys, family};
 use memory_core::feedback::{Feedback, Usefulness};
-use memory_core::id::{EpisodeId, NoteId, PatternId};
-use memory_core::job::JobCounts;
+use memory_core::id::{EpisodeId, JobId, NoteId, PatternId};
+use memory_core::job::{JobCounts, JobState, Retry};
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::note::Note;
 use memory_core::pattern::{Correction, PatternBody};
 use memory_core::port::{
-    Appended, CompletionInsertion, Inserted, Listing, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, Inserted, JobListing, Listing, Source, StepInsertion, StoreError,
 };
 use memory_core::retrieve::Found;
 
@@ -299,4 +299,42 @@ pub async fn only_what_may_be_seen_is_counted(stores: Stores) {
     // The second pattern and the second note are the first again.
     assert_eq!(counts(&["b"]).await, (3, 2, 1, 1, 0, JobCounts { queued: 1, ..none }));
     assert_eq!(counts(&["c"]).await, (0, 0, 0, 0, 0, none));
+}
+
+/// Jobs are those of own episodes. Why one failed is not told to who may not see everything: it may name files.
+pub async fn jobs_of_others_are_neither_listed_nor_retried(stores: Stores) {
+    let source = TestSource::default();
+    let mut jobs = Vec::new();
+    for domain in [Some("a.sub"), Some("ab"), None] {
+        let new = finished("a task", Outcome::Success, vec![ok("t")]);
+        let new = match domain {
+            Some(domain) => in_domain(domain, new),
+            None => new,
+        };
+        add(&stores, &source, new).await;
+        let job = claim_one(&stores, &source).await;
+        stores.jobs.fail(job, "/home/me/memory.db: broken".into(), Retry::Never).await.expect("noted");
+        jobs.push(job.id);
+    }
+    let listing = JobListing { max: 10, ..JobListing::default() };
+    let own = stores.within(&of(&["a", "c"]));
+    let listed = own.jobs.open_jobs(listing).await.expect("jobs");
+    assert_eq!(listed.iter().map(|job| (job.id, &job.error)).collect::<Vec<_>>(), [(jobs[0], &None)]);
+    let last = JobListing { after: Some(jobs[0]), ..listing };
+    assert_eq!(own.jobs.open_jobs(last).await, Ok(vec![]));
+    for id in [jobs[1], jobs[2], JobId(source.id())] {
+        assert_eq!(own.jobs.retry(id, source.now()).await, Err(StoreError::NotFound));
+    }
+    for domain in ["a", "*"] {
+        let reader = stores.within(&access(&[domain], false));
+        assert_eq!(reader.jobs.open_jobs(listing).await.expect("jobs")[0].id, jobs[0]);
+        for id in [jobs[0], jobs[1], JobId(source.id())] {
+            let refused = Err(StoreError::Refused(Refusal::ReadOnly));
+            assert_eq!(reader.jobs.retry(id, source.now()).await, refused);
+        }
+    }
+    let counts = stores.jobs.counts().await;
+    assert_eq!(counts, Ok(JobCounts { dead: 3, ..JobCounts::default() }));
+    assert_eq!(own.jobs.retry(jobs[0], source.now()).await, Ok(JobState::Dead));
+    assert_eq!(own.jobs.open_jobs(listing).await.expect("jobs")[0].state, JobState::Queued);
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use memory_core::episode::Outcome;
-use memory_core::id::EpisodeId;
-use memory_core::job::{JobCounts, Priority, Retry};
+use memory_core::id::{EpisodeId, JobId};
+use memory_core::job::{Job, JobCounts, JobState, OpenJob, Priority, Retry};
 use memory_core::memory::{NewEnding, NewEpisode};
-use memory_core::port::Source;
+use memory_core::port::{JobListing, Source, StoreError};
 
 use super::{add, claim, claim_one, later, record};
 use crate::episode::{completion_insertion, finished, insertion, job, ok, open};
@@ -159,4 +159,111 @@ pub async fn next_due_is_the_earliest_of_waiting_and_held(stores: Stores) {
     assert_eq!(stores.jobs.next_due().await, Ok(Some(retry)));
     source.set(retry);
     assert_eq!(claim(&stores, &source).await.len(), 1, "what is said to be due is due");
+}
+
+async fn listed(stores: &Stores, state: Option<JobState>) -> Vec<OpenJob> {
+    let listing = JobListing { state, max: 100, ..JobListing::default() };
+    stores.jobs.open_jobs(listing).await.expect("jobs")
+}
+
+/// A job of a new episode that was given up.
+async fn dead(stores: &Stores, source: &TestSource) -> Job {
+    add(stores, source, success()).await;
+    let job = claim_one(stores, source).await;
+    stores.jobs.fail(job, "hopeless".into(), Retry::Never).await.expect("noted");
+    job
+}
+
+/// What waits, runs and was given up, each with what there is to say of it, one page after the other.
+pub async fn what_is_left_is_listed_in_pages_with_why_it_failed(stores: Stores) {
+    let source = TestSource::default();
+    let given_up = dead(&stores, &source).await;
+    add(&stores, &source, success()).await;
+    let failed = claim_one(&stores, &source).await;
+    let retry = later(&source, 10);
+    stores.jobs.fail(failed, "it's \"broken\" 日本".into(), Retry::At(retry)).await.expect("noted");
+    add(&stores, &source, success()).await;
+    let running = claim_one(&stores, &source).await;
+    let waiting = add(&stores, &source, success()).await;
+
+    let all = listed(&stores, None).await;
+    assert_eq!(all.len(), 4);
+    assert!(all.is_sorted_by_key(|job| job.id));
+    let open = |job: Job, state, error: Option<&str>, due_at| OpenJob {
+        id: job.id,
+        episode_id: job.episode_id,
+        state,
+        priority: job.priority,
+        attempts: 1,
+        error: error.map(str::to_owned),
+        due_at,
+    };
+    assert_eq!(all[0], open(given_up, JobState::Dead, Some("hopeless"), None));
+    assert_eq!(all[1], open(failed, JobState::Queued, Some("it's \"broken\" 日本"), Some(retry)));
+    assert_eq!(all[2], open(running, JobState::Running, None, None));
+    assert_eq!((all[3].episode_id, all[3].state, all[3].attempts), (waiting, JobState::Queued, 0));
+    assert!(all[3].due_at.is_some_and(|due| due <= source.now()) && all[3].error.is_none());
+
+    for state in JobState::ALL {
+        let expected: Vec<OpenJob> = all.iter().filter(|job| job.state == state).cloned().collect();
+        assert_eq!(listed(&stores, Some(state)).await, expected);
+    }
+    let mut paged = Vec::new();
+    while paged.len() < all.len() {
+        let after = paged.last().map(|job: &OpenJob| job.id);
+        let page = stores.jobs.open_jobs(JobListing { state: None, after, max: 3 }).await.expect("a page");
+        assert_eq!(page.len(), 3.min(all.len() - paged.len()));
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    // The one at which a page ended may be done by now.
+    let after = Some(running.id);
+    record(&stores, &source, running, vec![]).await;
+    let page = stores.jobs.open_jobs(JobListing { state: None, after, max: 3 }).await;
+    assert_eq!(page, Ok(all[3..].to_vec()));
+}
+
+/// It is due at once, and has all of its attempts again. Nothing that is remembered changes by that.
+pub async fn a_dead_letter_can_be_tried_again_from_the_first_attempt(stores: Stores) {
+    let source = TestSource::default();
+    let job = dead(&stores, &source).await;
+    let before = stores.changes.change_seq().await;
+    source.set(later(&source, 1_000));
+    assert_eq!(stores.jobs.retry(job.id, source.now()).await, Ok(JobState::Dead));
+    assert_eq!(stores.changes.change_seq().await, before);
+    assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    let again = &listed(&stores, None).await[0];
+    assert_eq!((again.attempts, &again.error, again.due_at), (0, &None, Some(source.now())));
+    assert_eq!(stores.jobs.next_due().await, Ok(Some(source.now())));
+    assert_eq!(claim_one(&stores, &source).await, job, "the first attempt again");
+    record(&stores, &source, job, vec![]).await;
+    assert_eq!(counts(&stores).await, JobCounts::default());
+    assert_eq!(stores.jobs.retry(job.id, source.now()).await, Err(StoreError::NotFound), "it is done");
+}
+
+/// Nothing happens to a job that waits or runs.
+pub async fn only_a_dead_letter_is_put_back(stores: Stores) {
+    let source = TestSource::default();
+    add(&stores, &source, success()).await;
+    let job = claim_one(&stores, &source).await;
+    let retry = async || stores.jobs.retry(job.id, source.now()).await;
+    let before = listed(&stores, None).await;
+    assert_eq!(retry().await, Ok(JobState::Running));
+    assert_eq!(listed(&stores, None).await, before);
+    stores.jobs.fail(job, "not now".into(), Retry::At(later(&source, 10))).await.expect("noted");
+    let before = listed(&stores, None).await;
+    assert_eq!(retry().await, Ok(JobState::Queued));
+    assert_eq!(listed(&stores, None).await, before);
+    let unknown = JobId(source.id());
+    assert_eq!(stores.jobs.retry(unknown, source.now()).await, Err(StoreError::NotFound));
+}
+
+/// Its episode is queued with all others.
+pub async fn whatever_is_learned_anew_leaves_no_dead_letter(stores: Stores) {
+    let source = TestSource::default();
+    let job = dead(&stores, &source).await;
+    assert_eq!(stores.patterns.relearn().await, Ok(1));
+    assert_eq!(counts(&stores).await, JobCounts { queued: 1, ..JobCounts::default() });
+    let anew = claim_one(&stores, &source).await;
+    assert_eq!((anew.episode_id, anew.attempt), (job.episode_id, 1));
 }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use memory_core::id::{EpisodeId, JobId};
-use memory_core::job::{Job, JobCounts, NewJob, Priority, Retry};
-use memory_core::port::{JobStore, StoreError};
+use memory_core::job::{Job, JobCounts, JobState, NewJob, OpenJob, Priority, Retry};
+use memory_core::port::{JobListing, JobStore, StoreError};
 
 use super::{InMemoryStore, State};
 
@@ -14,6 +14,7 @@ use super::{InMemoryStore, State};
 pub(super) struct KeptJob {
     job: Job,
     standing: Standing,
+    error: Option<String>,
 }
 
 #[derive(Debug)]
@@ -28,6 +29,14 @@ impl KeptJob {
         self.job.id
     }
 
+    pub(super) fn state(&self) -> JobState {
+        match self.standing {
+            Standing::Waiting { .. } => JobState::Queued,
+            Standing::Held { .. } => JobState::Running,
+            Standing::Dead => JobState::Dead,
+        }
+    }
+
     fn due(&self) -> Option<Timestamp> {
         match self.standing {
             Standing::Waiting { due } => Some(due),
@@ -40,7 +49,7 @@ impl KeptJob {
 impl State {
     pub(super) fn queue(&mut self, new: NewJob, episode_id: EpisodeId, due: Timestamp) {
         let job = Job { id: new.id, episode_id, priority: Priority::of(new.weight), attempt: 0 };
-        self.jobs.push(KeptJob { job, standing: Standing::Waiting { due } });
+        self.jobs.push(KeptJob { job, standing: Standing::Waiting { due }, error: None });
     }
 
     /// Takes all jobs of an episode out of the queue.
@@ -50,8 +59,7 @@ impl State {
 
     /// Whether an episode waits for being studied.
     pub(super) fn is_queued(&self, episode_id: EpisodeId) -> bool {
-        let waits = |kept: &KeptJob| matches!(kept.standing, Standing::Waiting { .. });
-        self.jobs.iter().any(|kept| kept.job.episode_id == episode_id && waits(kept))
+        self.jobs.iter().any(|kept| kept.job.episode_id == episode_id && kept.state() == JobState::Queued)
     }
 }
 
@@ -82,11 +90,12 @@ impl JobStore for InMemoryStore {
         Ok(claimed.collect())
     }
 
-    async fn fail(&self, job: Job, _error: String, retry: Retry) -> Result<(), StoreError> {
+    async fn fail(&self, job: Job, error: String, retry: Retry) -> Result<(), StoreError> {
         let mut state = self.state();
         // A holder that outlived its lease has no say in what the next one does.
         let held = |kept: &&mut KeptJob| kept.job == job && matches!(kept.standing, Standing::Held { .. });
         if let Some(kept) = state.jobs.iter_mut().find(held) {
+            kept.error = Some(error);
             kept.standing = match retry {
                 Retry::At(due) => Standing::Waiting { due },
                 Retry::Never => Standing::Dead,
@@ -99,14 +108,48 @@ impl JobStore for InMemoryStore {
         Ok(())
     }
 
+    async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
+        let JobListing { state: asked, after, max } = listing;
+        let state = self.state();
+        let is_listed = |kept: &&KeptJob| {
+            let of_state = asked.is_none_or(|asked| asked == kept.state());
+            of_state && after.is_none_or(|after| kept.job.id > after) && self.sees_job(&state, kept)
+        };
+        let mut listed: Vec<&KeptJob> = state.jobs.iter().filter(is_listed).collect();
+        listed.sort_by_key(|kept| kept.job.id);
+        let open = listed.into_iter().take(max).map(|kept| OpenJob {
+            id: kept.job.id,
+            episode_id: kept.job.episode_id,
+            state: kept.state(),
+            priority: kept.job.priority,
+            attempts: kept.job.attempt,
+            error: kept.error.clone().filter(|_| self.access.is_everything()),
+            due_at: kept.due().filter(|_| kept.state() == JobState::Queued),
+        });
+        Ok(open.collect())
+    }
+
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {
+        self.access.check_change()?;
+        let mut state = self.state();
+        let place = state.jobs.iter().position(|kept| kept.job.id == id && self.sees_job(&state, kept));
+        let kept = &mut state.jobs[place.ok_or(StoreError::NotFound)?];
+        let before = kept.state();
+        if before == JobState::Dead {
+            kept.job.attempt = 0;
+            (kept.standing, kept.error) = (Standing::Waiting { due: now }, None);
+        }
+        Ok(before)
+    }
+
     async fn counts(&self) -> Result<JobCounts, StoreError> {
         let mut counts = JobCounts::default();
         let state = self.state();
         for kept in state.jobs.iter().filter(|kept| self.sees_job(&state, kept)) {
-            *match kept.standing {
-                Standing::Waiting { .. } => &mut counts.queued,
-                Standing::Held { .. } => &mut counts.running,
-                Standing::Dead => &mut counts.dead,
+            *match kept.state() {
+                JobState::Queued => &mut counts.queued,
+                JobState::Running => &mut counts.running,
+                JobState::Dead => &mut counts.dead,
             } += 1;
         }
         Ok(counts)

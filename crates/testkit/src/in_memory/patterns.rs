@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use memory_core::extract::{Finding, Teaching};
 use memory_core::id::{EpisodeId, JobId, PatternId};
-use memory_core::job::{IMPORT_WEIGHT, NewJob};
+use memory_core::job::{IMPORT_WEIGHT, JobState, NewJob};
 use memory_core::pattern::{Field, Fields, Pattern, PatternBody, Tally, VERDICT_EPISODES_MIN, strength};
 use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
 use memory_core::retrieve::{Found, Lesson, Lessons};
@@ -138,6 +138,7 @@ impl State {
         for episode in taught {
             self.teach(episode, None);
         }
+        self.jobs.retain(|kept| kept.state() != JobState::Dead);
         let ends = self.episodes.values().filter_map(|episode| {
             let completion = episode.head.completion.as_ref()?;
             Some((episode.head.id, completion.at))
