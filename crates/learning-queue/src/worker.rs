@@ -93,7 +93,7 @@ pub struct Waker(Arc<Notify>);
 
 impl EventHandler for Waker {
     fn handle(&self, event: &EpisodeEvent) {
-        if matches!(event, EpisodeEvent::Completed { .. }) {
+        if matches!(event, EpisodeEvent::Completed { .. } | EpisodeEvent::Corrected { .. }) {
             self.0.notify_one();
         }
     }

@@ -527,6 +527,9 @@ impl EpisodeStore for Gone {
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         self.0.episodes.complete(id, completion).await
     }
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.0.episodes.replace(id, new).await
+    }
     async fn get(&self, _id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         Ok(None)
     }

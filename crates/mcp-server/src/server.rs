@@ -156,6 +156,7 @@ impl Server {
 /// of a start.
 static TOOLS: LazyLock<ToolRouter<Server>> = LazyLock::new(|| {
     let mut router = Server::episode_tools()
+        + Server::catalog_tools()
         + Server::recall_tools()
         + Server::learning_tools()
         + Server::operate_tools()

@@ -230,6 +230,10 @@ impl EpisodeStore for Meddler {
         self.inner.episodes.complete(id, completion).await
     }
 
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.inner.episodes.replace(id, new).await
+    }
+
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         self.inner.episodes.get(id).await
     }

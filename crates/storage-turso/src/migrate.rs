@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0006_external_id.sql"),
     include_str!("../../../migrations/0007_usage.sql"),
     include_str!("../../../migrations/0008_extractor.sql"),
+    include_str!("../../../migrations/0009_link.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.

@@ -309,13 +309,13 @@ async fn study(stores: &Stores, job: Job, teaching: Teaching) -> Vec<PatternId> 
 async fn taught(stores: &Stores, job: Job, teaching: Teaching) -> Studied {
     let episode = stores.episodes.get(job.episode_id).await.expect("a read").expect("the episode");
     let experience = Experience::of(&episode.steps);
-    Studied { job, teaching: Some(Teaching { experience, ..teaching }) }
+    Studied { job, teaching: Some(Teaching { revision: episode.head.revision, experience, ..teaching }) }
 }
 
 /// What a run of a task teaches, beside what was done in it, that happened now and can be relied on in full.
 fn teaching(source: &TestSource, task: u64, findings: Vec<Finding>) -> Teaching {
     let (experience, plugins) = (Experience::default(), String::new());
-    Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience, plugins }
+    Teaching { revision: 1, family: task, reliance: 1.0, at: source.now(), findings, experience, plugins }
 }
 
 /// A job to study an episode again, as one whose first worker lost its lease.

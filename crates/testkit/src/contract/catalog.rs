@@ -21,7 +21,8 @@ async fn listed(
     before: Option<EpisodeId>,
     max: usize,
 ) -> Vec<EpisodeId> {
-    let listing = EpisodeListing { project: project.map(Into::into), completed: false, before, max };
+    let listing =
+        EpisodeListing { project: project.map(Into::into), before, max, ..EpisodeListing::default() };
     let heads = stores.catalog.episodes(listing).await.expect("a list");
     heads.into_iter().map(|head| head.id).collect()
 }
@@ -67,7 +68,7 @@ pub async fn the_episodes_of_a_project_are_listed_by_themselves(stores: Stores) 
     let ended = add(&stores, &source, in_project("shop", finished("e", Outcome::Failure, vec![]))).await;
     add(&stores, &source, in_project("shop", open("f"))).await;
     for project in [Some("shop".to_owned()), None] {
-        let listing = EpisodeListing { project, completed: true, before: None, max: 10 };
+        let listing = EpisodeListing { project, completed: Some(true), max: 10, ..EpisodeListing::default() };
         let heads = stores.catalog.episodes(listing).await.expect("a list");
         assert_eq!(heads.iter().map(|head| head.id).collect::<Vec<_>>(), [ended]);
     }
