@@ -19,7 +19,7 @@ use memory_core::memory::{Memory, NewEpisode};
 use memory_core::pattern::{Fields, Pattern};
 use memory_core::port::{
     Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, NoPlugins,
-    PatternStore, PluginSet, Plugins, Source, StepInsertion, StoreError, Studied,
+    PatternStore, PluginSet, Plugins, Replacement, Source, StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{failed, finished, named, ok};

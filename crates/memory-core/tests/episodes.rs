@@ -14,7 +14,8 @@ use memory_core::limits::CONFLICT_RETRIES_MAX;
 use memory_core::memory::{Memory, NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, Source, StepInsertion,
+    StoreError,
 };
 use memory_core::retrieve::{Filter, Found, Item, query_terms};
 use memory_core::search::Search;

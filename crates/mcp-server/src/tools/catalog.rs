@@ -15,7 +15,7 @@ use crate::wire::parse::id;
 
 #[tool_router(router = catalog_tools, vis = "pub(crate)")]
 impl Server {
-    /// Newest first.
+    /// Episodes, newest first.
     #[tool(
         title = "List episodes",
         annotations(
@@ -29,7 +29,7 @@ impl Server {
         answer(self.episodes(args).await)
     }
 
-    /// Correct what was recorded; "" or [] clears.
+    /// Correct the record; "" or [] clears.
     #[tool(
         title = "Correct an episode",
         annotations(

@@ -1,6 +1,6 @@
 //! Arguments and results of the tools that keep the episodes in order.
 
-use memory_core::episode::EpisodeHead;
+use memory_core::episode::{EpisodeHead, Outcome};
 use memory_core::error::Error;
 use memory_core::id::EpisodeId;
 use memory_core::limits::{EPISODES_PAGE_DEFAULT, EPISODES_PAGE_MAX};
@@ -32,7 +32,8 @@ pub(crate) struct ListEpisodesArgs {
     domain: Option<String>,
     project: Option<String>,
     state: Option<WireState>,
-    outcome: Option<WireOutcome>,
+    // Its values stand in the schema of every tool that takes an outcome; here they would cost more than they say.
+    outcome: Option<String>,
     since: Option<String>,
     until: Option<String>,
     limit: Option<i64>,
@@ -49,6 +50,12 @@ impl ListEpisodesArgs {
             let given = self.limit.unwrap_or_default();
             violations.add("limit", format!("must be an integer from 1 to {EPISODES_PAGE_MAX}, not {given}"));
         }
+        let outcome = non_blank(self.outcome).map(|name| (name.parse::<Outcome>().ok(), name));
+        if let Some((None, name)) = &outcome {
+            let known = Outcome::ALL.map(|outcome| format!("{:?}", outcome.name())).join(", ");
+            let quoted = excerpt(&format!("{name:?}"), 60);
+            violations.add("outcome", format!("must be one of {known}, not {quoted}"));
+        }
         let before = self.cursor.as_deref().map(place);
         if before == Some(None) {
             let quoted = excerpt(&format!("{:?}", self.cursor.unwrap_or_default()), 60);
@@ -58,7 +65,7 @@ impl ListEpisodesArgs {
             domain: non_blank(self.domain),
             project: non_blank(self.project),
             completed: self.state.map(|state| state == WireState::Completed),
-            outcome: self.outcome.map(Into::into),
+            outcome: outcome.and_then(|(outcome, _)| outcome),
             since: violations.time("since", self.since.as_deref()),
             until: violations.time("until", self.until.as_deref()),
             before: before.flatten(),
