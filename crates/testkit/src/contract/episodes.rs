@@ -6,7 +6,7 @@ use futures::future::join_all;
 use memory_core::access::{Access, Refusal};
 use memory_core::citation::{Citation, Citations, Fingerprint};
 use memory_core::episode::{Basis, Brief, Episode, EpisodeHead, Outcome, Scope};
-use memory_core::id::EpisodeId;
+use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::JobCounts;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
@@ -393,8 +393,9 @@ pub async fn what_is_put_right_comes_back(stores: Stores) {
 pub async fn what_is_put_right_takes_back_what_it_taught(stores: Stores) {
     let source = TestSource::default();
     let new = in_domain("a", finished("solder", Outcome::Success, vec![full_step(1), ok("t")]));
-    let (id, taught) =
-        learn(&stores, &source, new, vec![recovery("cold iron"), sequence(&["a", "b"], 1.0)]).await;
+    let findings = vec![recovery("cold iron"), sequence(&["a", "b"], 1.0)];
+    let [alone, together] = [0, 1].map(|place: usize| PatternId::of(Some("a"), &findings[place].body));
+    let (id, _) = learn(&stores, &source, new, findings).await;
     let other = in_domain("a", finished("x", Outcome::Success, vec![]));
     learn(&stores, &source, other, vec![sequence(&["a", "b"], 1.0)]).await;
     for queued in 0..2 {
@@ -404,8 +405,8 @@ pub async fn what_is_put_right_takes_back_what_it_taught(stores: Stores) {
         let new = replacement(&source, &before, moved, Some(Outcome::Failure));
         let its_job = new.job.expect("a job").id;
         assert_eq!(stores.episodes.replace(id, new).await, Ok(()));
-        assert_eq!(pattern(&stores, taught[0]).await, None);
-        let shared = pattern(&stores, taught[1]).await.expect("what the other taught too");
+        assert_eq!(pattern(&stores, alone).await, None);
+        let shared = pattern(&stores, together).await.expect("what the other taught too");
         assert_tally(&shared.tally, &worth(&[1.0], source.now()));
         let expected = JobCounts { queued: 1, ..JobCounts::default() };
         assert_eq!(stores.jobs.counts().await, Ok(expected), "that of the last state alone");
