@@ -456,7 +456,8 @@ async fn what_was_put_right_teaches_as_if_it_had_been_recorded_so_from_the_start
         new.brief.tags = vec!["mail".into()];
         new
     };
-    let wrong: [(fn(&mut NewEpisode), EpisodeCorrection); 4] = [
+    type Blunder = fn(&mut NewEpisode);
+    let wrong: [(Blunder, EpisodeCorrection); 4] = [
         (
             |new| new.ending.as_mut().unwrap().outcome = Some(Outcome::Failure),
             EpisodeCorrection { outcome: Some(Outcome::Success), ..EpisodeCorrection::default() },

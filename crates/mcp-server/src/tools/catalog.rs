@@ -15,7 +15,7 @@ use crate::wire::parse::id;
 
 #[tool_router(router = catalog_tools, vis = "pub(crate)")]
 impl Server {
-    /// Episodes, newest first.
+    /// Newest first.
     #[tool(
         title = "List episodes",
         annotations(

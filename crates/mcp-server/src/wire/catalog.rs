@@ -36,7 +36,8 @@ pub(crate) struct ListEpisodesArgs {
     outcome: Option<String>,
     since: Option<String>,
     until: Option<String>,
-    limit: Option<i64>,
+    #[schemars(range(min = 1))]
+    limit: Option<u64>,
     cursor: Option<String>,
 }
 
