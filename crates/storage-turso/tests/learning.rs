@@ -239,6 +239,9 @@ async fn what_was_put_right_is_learned_as_if_it_had_been_recorded_so_from_the_st
         let current = Insertion { episode, ..one.clone() };
         store.record(vec![studied(&source, &current)]).await.expect("recorded");
     }
+    let late =
+        (0..EPISODES).filter(|place| is_corrected(*place)).map(|place| studied(&source, &before[place]));
+    store.record(late.collect()).await.expect("recorded");
     let expected = open(&dir.path().join("expected.db")).await;
     insert(&expected, &after).await;
     expected.record(after.iter().map(|one| studied(&source, one)).collect()).await.expect("recorded");
