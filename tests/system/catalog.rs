@@ -175,6 +175,8 @@ fn what_is_corrected_is_told_and_what_is_not_given_stays() {
     let secret = ["AKIA", "IOSFODNN", "7EXAMPLE"].concat();
     server.call("update_episode", json!({"episode_id": id, "summary": format!("the key is {secret}")}));
     assert!(!get(&mut server, &id).to_string().contains(&secret));
+    server.call("update_episode", json!({"episode_id": id, "domain": ""}));
+    assert_eq!(get(&mut server, &id)["domain"], Value::Null);
     assert_eq!(home.health()["status"], "ok");
 }
 

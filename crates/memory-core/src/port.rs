@@ -43,7 +43,7 @@ pub enum StoreError {
     #[error("the external id is taken in that domain by episode {0}")]
     NameTaken(EpisodeId),
     /// It would have more links than an episode can.
-    #[error("episode {0} already has {EPISODE_LINKS_MAX} links, the most it can: remove one first")]
+    #[error("has {EPISODE_LINKS_MAX} links, the most that an episode can: remove one of {0} first")]
     TooManyLinks(EpisodeId),
     /// The thing was changed since it was read; read it again.
     #[error("changed by another writer since it was read")]

@@ -10,7 +10,8 @@ use memory_core::episode::{Basis, Brief, Episode, EpisodeHead, Outcome, Scope};
 use memory_core::error::Error;
 use memory_core::event::{EpisodeEvent, EventHandler};
 use memory_core::id::{EpisodeId, NoteId};
-use memory_core::limits::CONFLICT_RETRIES_MAX;
+use memory_core::limits::{CONFLICT_RETRIES_MAX, EPISODE_LINKS_MAX};
+use memory_core::link::{Link, Relation};
 use memory_core::memory::{EpisodeCorrection, Memory, NewEnding, NewEpisode, NewNote, Updated};
 use memory_core::note::Layer;
 use memory_core::port::{
@@ -292,6 +293,31 @@ async fn a_correction_is_made_to_the_episode_as_it_is() {
     assert_eq!(updated, Updated { changed: vec!["task"], job: None }, "there is nothing to learn yet");
     let episode = memory.episode(id).await.unwrap();
     assert_eq!((episode.head.brief.task.as_str(), episode.steps.len()), ("a task", 2));
+}
+
+#[tokio::test]
+async fn a_link_too_many_is_refused_at_the_end_that_has_no_room() {
+    let memory = memory(&InMemoryStore::stores());
+    let mut ids = Vec::new();
+    for number in 0..EPISODE_LINKS_MAX + 2 {
+        ids.push(memory.create(open(&format!("task {number}"))).await.unwrap().id);
+    }
+    let (hub, spokes) = (ids[0], &ids[1..]);
+    let relates = |from, to| Link { from, to, relation: Relation::Relates };
+    for spoke in &spokes[..EPISODE_LINKS_MAX] {
+        memory.link_episodes(relates(*spoke, hub), true).await.unwrap();
+    }
+    let last = spokes[EPISODE_LINKS_MAX];
+    for (link, field) in [(relates(last, hub), "to"), (relates(hub, last), "from")] {
+        let Err(Error::Invalid(violations)) = memory.link_episodes(link, true).await else {
+            panic!("refused")
+        };
+        assert_eq!(violations[0].field, field);
+        assert!(violations[0].problem.contains("remove one"), "{violations:?}");
+    }
+    memory.link_episodes(relates(spokes[0], hub), false).await.unwrap();
+    memory.link_episodes(relates(last, hub), true).await.unwrap();
+    assert_eq!(memory.links(hub).await.unwrap().len(), EPISODE_LINKS_MAX);
 }
 
 #[tokio::test]

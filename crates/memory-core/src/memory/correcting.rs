@@ -158,7 +158,7 @@ impl Memory {
     /// Says that an episode relates to another, or takes that back. What is so already stays so.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a link of an episode to itself, [`Error::NotFound`] if one of the two does not exist,
+    /// [`Error::Invalid`] for a link of an episode to itself and for one too many, [`Error::NotFound`] if one of the two does not exist,
     /// [`Error::Store`] if it could not be stored or may not be.
     pub async fn link_episodes(&self, link: Link, is_linked: bool) -> Result<(), Error> {
         if link.from == link.to {
@@ -168,13 +168,18 @@ impl Memory {
         let links = &self.ports.links;
         let done = if is_linked { links.link(link).await } else { links.unlink(link).await };
         let Err(error) = done else { return Ok(()) };
-        if error == StoreError::NotFound {
-            // Which of the two it is that there is none of.
-            let there = self.ports.episodes.heads(&[link.from]).await?;
-            let missing = if there.is_empty() { link.from } else { link.to };
-            return Err(of_episode(missing, error));
-        }
-        Err(error.into())
+        Err(match error {
+            StoreError::NotFound => {
+                // Which of the two it is that there is none of.
+                let there = self.ports.episodes.heads(&[link.from]).await?;
+                of_episode(if there.is_empty() { link.from } else { link.to }, error)
+            }
+            StoreError::TooManyLinks(end) => {
+                let field = if end == link.from { "from" } else { "to" };
+                Error::Invalid(vec![Violation { field: field.to_owned(), problem: error.to_string() }])
+            }
+            _ => error.into(),
+        })
     }
 
     /// How an episode relates to others, what was said last first, at most
