@@ -38,7 +38,7 @@ pub(crate) fn command(home: &Home, config: &Path, key: &Made) -> Command {
     command
 }
 
-fn start(home: &Home, config: &Path, key: &Made) -> Server {
+pub(crate) fn start(home: &Home, config: &Path, key: &Made) -> Server {
     Server::start(&mut command(home, config, key))
 }
 
@@ -195,6 +195,7 @@ fn a_key_that_may_only_read_reads_and_changes_nothing() {
     let team = Team::new();
     let mut web = team.start(&team.web);
     let open = web.call("create_episode", json!({"task": "mend the fence"}))["episode_id"].clone();
+    let other = web.call("create_episode", json!({"task": "oil the hinge"}))["episode_id"].clone();
     let mut reader = team.start(&team.reader);
     assert_eq!(found(&mut reader, "mend the fence").len(), 1);
     let changes = [
@@ -204,6 +205,10 @@ fn a_key_that_may_only_read_reads_and_changes_nothing() {
         ("remember", json!({"text": "t"})),
         ("record_feedback", json!({"ids": [open], "verdict": "wrong"})),
         ("delete_episode", json!({"episode_id": open})),
+        ("update_episode", json!({"episode_id": open, "task": "t"})),
+        ("update_episode", json!({"episode_id": open, "task": "mend the fence"})),
+        ("link_episodes", json!({"from": open, "to": other, "relation": "relates"})),
+        ("link_episodes", json!({"from": open, "to": other, "relation": "relates", "remove": true})),
     ];
     for (tool, args) in changes {
         assert_eq!(reader.refused(tool, args)["kind"], "forbidden", "{tool}");

@@ -6,6 +6,7 @@ use crate::server::{Home, Server, failed, succeeded, texts};
 
 /// An id of nothing.
 const UNKNOWN: &str = "0198c0de-7a3b-7c4d-8e5f-0123456789ab";
+const OTHER_UNKNOWN: &str = "0198c0de-7a3b-7c4d-8e5f-0123456789ac";
 
 /// For each tool, arguments that are right, given an open episode and a pattern.
 fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
@@ -19,7 +20,9 @@ fn right(tool: &str, episode: &Value, pattern: &Value) -> Value {
         "recommend" => json!({"task": "anything"}),
         "check_action" => json!({"action": "anything"}),
         "record_feedback" => json!({"ids": [episode], "verdict": "helped"}),
-        "list_patterns" | "health_check" | "get_metrics" | "list_jobs" => json!({}),
+        "list_patterns" | "list_episodes" | "health_check" | "get_metrics" | "list_jobs" => json!({}),
+        "update_episode" => json!({"episode_id": episode, "task": "anything else"}),
+        "link_episodes" => json!({"from": episode, "to": OTHER_UNKNOWN, "relation": "relates"}),
         "execute_code" => json!({"code": "1"}),
         "explain_pattern" | "delete_pattern" => json!({"pattern_id": pattern}),
         "correct_pattern" => json!({"pattern_id": pattern, "verdict": "neutral"}),
@@ -76,7 +79,7 @@ fn wrong(schema: &Value) -> Value {
 #[test]
 fn every_argument_of_every_tool_is_checked() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let episode = open_episode(&mut server);
     for (tool, properties, required) in tools(&mut server) {
         let right = right(&tool, &episode, &UNKNOWN.into());
@@ -115,7 +118,7 @@ fn every_argument_of_every_tool_is_checked() {
 #[test]
 fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let pattern = pattern(&mut server);
     let extremes =
         [json!(u64::MAX), json!(i64::MIN), json!(1_u64 << 32), json!(1e300), json!(-0.5), json!(0)];
@@ -145,13 +148,16 @@ fn no_number_is_too_large_or_too_small_to_be_dealt_with() {
 #[test]
 fn an_optional_argument_may_be_null() {
     let home = Home::new();
-    let mut server = home.start();
+    let mut server = home.start_expert();
     let pattern = pattern(&mut server);
     for (tool, properties, _) in tools(&mut server) {
         let episode = open_episode(&mut server);
         let mut arguments = right(&tool, &episode, &pattern);
         if properties.keys().all(|name| arguments.get(name).is_some()) {
             continue;
+        }
+        if tool == "link_episodes" {
+            arguments["to"] = open_episode(&mut server);
         }
         for name in properties.keys() {
             let given = arguments.as_object_mut().unwrap();
@@ -218,6 +224,8 @@ fn ids_that_lead_nowhere_are_errors() {
         ("delete_pattern", "pattern_id"),
         ("delete_episode", "episode_id"),
         ("retry_job", "job_id"),
+        ("update_episode", "episode_id"),
+        ("link_episodes", "from"),
     ] {
         let mut arguments = right(tool, &unknown, &unknown);
         arguments[field] = unknown.clone();

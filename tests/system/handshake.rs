@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::server::{Home, MODERN, Server, failed, modern, succeeded};
 
 const LATEST_LEGACY: &str = "2025-11-25";
-const TOOLS: [&str; 19] = [
+const TOOLS: [&str; 22] = [
     "query_memory",
     "create_episode",
     "add_episode_step",
@@ -21,7 +21,10 @@ const TOOLS: [&str; 19] = [
     "delete_pattern",
     "health_check",
     "execute_code",
+    "list_episodes",
+    "update_episode",
     "delete_episode",
+    "link_episodes",
     "get_metrics",
     "list_jobs",
     "retry_job",

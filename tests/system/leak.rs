@@ -220,7 +220,7 @@ fn text(rng: &mut Rng, me: &Team, other: &Team) -> String {
     text
 }
 
-const READS: [Kind; 11] = [
+const READS: [Kind; 12] = [
     |rng, me, other| {
         let mut args =
             json!({"query": text(rng, me, other), "domain": domain(rng, me, other), "explain": rng.bool()});
@@ -261,6 +261,18 @@ const READS: [Kind; 11] = [
     },
     |rng, me, other| call("explain_pattern", json!({"pattern_id": whose(rng, me, other).id(rng)})),
     |rng, me, other| call("get_episode", json!({"episode_id": whose(rng, me, other).id(rng)})),
+    |rng, me, other| {
+        let mut args = json!({"domain": domain(rng, me, other), "limit": rng.u8(1..=20)});
+        let whose = whose(rng, me, other);
+        match rng.u8(..5) {
+            0 => args["cursor"] = json!(whose.id(rng)),
+            1 => args["cursor"] = json!(rng.choice(&whose.cursors)),
+            2 => args["project"] = json!(format!("{}/shop", whose.prefix)),
+            3 => args["state"] = json!(rng.choice(["open", "completed"])),
+            _ => args["outcome"] = json!(rng.choice(["success", "failure"])),
+        }
+        call("list_episodes", args)
+    },
     |rng, me, other| {
         let code = rng.choice([
             "memory.query({query: input.text, limit: 10, max_tokens: 20000}).hits",
@@ -362,7 +374,7 @@ fn beginning(rng: &mut Rng, me: &Team, other: &Team) -> String {
     }
 }
 
-const WRITES: [Kind; 9] = [
+const WRITES: [Kind; 11] = [
     |rng, me, other| {
         let n = rng.usize(1_000..2_000);
         let mut args = me.episode(rng, n);
@@ -409,6 +421,25 @@ const WRITES: [Kind; 9] = [
     |rng, me, other| {
         let whose = if rng.u8(..50) == 0 { me } else { other };
         write("delete_pattern", json!({"pattern_id": whose.id(rng)}))
+    },
+    |rng, me, other| {
+        let mut args = json!({"episode_id": whose(rng, me, other).id(rng)});
+        match rng.u8(..5) {
+            0 => args["domain"] = json!(whose(rng, me, other).domains[rng.usize(..2)]),
+            1 => args["task"] = json!(format!("{} {}", me.words(rng, 5), me.silent(rng.usize(..EPISODES)))),
+            2 => args["outcome"] = json!(rng.choice(["success", "failure"])),
+            3 => args["summary"] = json!(me.words(rng, 5)),
+            _ => args["project"] = json!(format!("{}/shop", whose(rng, me, other).prefix)),
+        }
+        write("update_episode", args)
+    },
+    |rng, me, other| {
+        let [from, to] = [0, 1].map(|_| whose(rng, me, other).id(rng));
+        let relation = rng.choice(["continues", "retries", "duplicates", "relates"]);
+        write(
+            "link_episodes",
+            json!({"from": from, "to": to, "relation": relation, "remove": rng.u8(..4) == 0}),
+        )
     },
     |rng, me, other| {
         let whose = if rng.u8(..50) == 0 { me } else { other };
@@ -621,7 +652,7 @@ fn normal(value: &mut Value, names: &HashMap<&str, String>) {
 }
 
 /// Whether two answers are the same but for the last digit of their numbers: rates fade by the second.
-fn is_near(a: &Value, b: &Value) -> bool {
+pub(crate) fn is_near(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_near(a, b))

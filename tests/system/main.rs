@@ -8,6 +8,7 @@
 
 mod access;
 mod bad_input;
+mod catalog;
 mod cli;
 mod configuration;
 mod corpora;

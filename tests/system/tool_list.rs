@@ -57,7 +57,7 @@ fn superfluous(schema: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// Arguments whose names are enough.
-const SAY_IT_THEMSELVES: [&str; 13] = [
+const SAY_IT_THEMSELVES: [&str; 14] = [
     "args",
     "comment",
     "cursor",
@@ -65,6 +65,7 @@ const SAY_IT_THEMSELVES: [&str; 13] = [
     "error",
     "kind",
     "kinds",
+    "reward",
     "summary",
     "tags",
     "task",
@@ -114,10 +115,19 @@ fn what_only_reads_says_so_and_what_destroys_does_too() {
             "execute_code",
             "get_metrics",
             "list_jobs",
+            "list_episodes",
         ]
         .contains(&name);
-        let repeatable = ["remember", "correct_pattern", "delete_pattern", "delete_episode", "retry_job"];
-        let destroys = ["delete_pattern", "delete_episode"].contains(&name);
+        let repeatable = [
+            "remember",
+            "correct_pattern",
+            "delete_pattern",
+            "delete_episode",
+            "update_episode",
+            "link_episodes",
+            "retry_job",
+        ];
+        let destroys = ["delete_pattern", "delete_episode", "update_episode"].contains(&name);
         let hints = &tool["annotations"];
         assert_eq!(hints["readOnlyHint"], reads, "{name}");
         assert_eq!(hints["destructiveHint"], destroys, "{name}");

@@ -7,7 +7,7 @@ use memory_core::access::Access;
 use memory_core::episode::{Episode, EpisodeHead};
 use memory_core::id::EpisodeId;
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, StepInsertion, StoreError,
 };
 
 use crate::entries::EPISODE;
@@ -38,6 +38,12 @@ impl EpisodeStore for CachedEpisodes {
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         self.inner.complete(id, completion).await?;
+        self.cache.evict(&episode_key(id));
+        Ok(())
+    }
+
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.inner.replace(id, new).await?;
         self.cache.evict(&episode_key(id));
         Ok(())
     }
@@ -141,6 +147,9 @@ mod tests {
         bench.store.set_seq(1);
         assert_eq!(bench.get(&cache, id), bench.store.now(id));
         bench.complete(&cache, id).unwrap();
+        bench.store.set_seq(1);
+        assert_eq!(bench.get(&cache, id), bench.store.now(id));
+        bench.retitle(&cache, id, "put right").unwrap();
         bench.store.set_seq(1);
         assert_eq!(bench.get(&cache, id), bench.store.now(id));
         bench.delete(&cache, id).unwrap();

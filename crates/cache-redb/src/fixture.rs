@@ -14,7 +14,7 @@ use memory_core::id::{EpisodeId, JobId};
 use memory_core::job::NewJob;
 use memory_core::memory::NewEnding;
 use memory_core::port::{
-    Appended, Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source,
+    Appended, Change, ChangeLog, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, Source,
     StepInsertion, StoreError,
 };
 use memory_core::retrieve::Found;
@@ -82,6 +82,11 @@ impl Bench {
         block_on(self.episodes(cache).complete(id, completion))
     }
 
+    pub(crate) fn retitle(&self, cache: &Arc<Cache>, id: EpisodeId, task: &str) -> Result<(), StoreError> {
+        let brief = Brief { task: task.into(), ..episode("").head.brief };
+        let new = Replacement { revision: 1, brief, completion: None, job: None, citations: None };
+        block_on(self.episodes(cache).replace(id, new))
+    }
     pub(crate) fn delete(&self, cache: &Arc<Cache>, id: EpisodeId) -> Result<(), StoreError> {
         block_on(self.episodes(cache).delete(id))
     }
@@ -196,6 +201,14 @@ impl EpisodeStore for Store {
             return Err(StoreError::NotFound);
         }
         contents.change(id, |slot| slot.as_mut().unwrap().head.completion = Some(completion.completion));
+        Ok(())
+    }
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        let mut contents = self.contents();
+        if !contents.episodes.contains_key(&id) {
+            return Err(StoreError::NotFound);
+        }
+        contents.change(id, |slot| slot.as_mut().unwrap().head.brief = new.brief);
         Ok(())
     }
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {

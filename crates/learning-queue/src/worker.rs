@@ -93,7 +93,11 @@ pub struct Waker(Arc<Notify>);
 
 impl EventHandler for Waker {
     fn handle(&self, event: &EpisodeEvent) {
-        if matches!(event, EpisodeEvent::Completed { .. } | EpisodeEvent::Retried { .. }) {
+        let is_work = matches!(
+            event,
+            EpisodeEvent::Completed { .. } | EpisodeEvent::Retried { .. } | EpisodeEvent::Corrected { .. }
+        );
+        if is_work {
             self.0.notify_one();
         }
     }

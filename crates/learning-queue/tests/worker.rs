@@ -19,7 +19,7 @@ use memory_core::memory::{Memory, NewEpisode};
 use memory_core::pattern::{Fields, Pattern};
 use memory_core::port::{
     Appended, CompletionInsertion, EpisodeStore, Evidence, Inserted, Insertion, Listing, NoPlugins,
-    PatternStore, PluginSet, Plugins, Source, StepInsertion, StoreError, Studied,
+    PatternStore, PluginSet, Plugins, Replacement, Source, StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::Lessons;
 use testkit::episode::{failed, finished, named, ok};
@@ -545,6 +545,9 @@ impl EpisodeStore for Gone {
     }
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         self.0.episodes.complete(id, completion).await
+    }
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.0.episodes.replace(id, new).await
     }
     async fn get(&self, _id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         Ok(None)

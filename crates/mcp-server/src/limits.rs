@@ -36,6 +36,8 @@ pub(crate) const CODE_TIMEOUT_MILLIS_MAX: u64 = sandbox::limits::TIMEOUT_MAX.as_
 pub(crate) const PATTERN_CHARS: usize = 300;
 /// Longest account of why a job failed in a list, in characters.
 pub(crate) const JOB_ERROR_CHARS: usize = 500;
+/// Longest task in a list of episodes, in characters.
+pub(crate) const LISTED_TASK_CHARS: usize = 160;
 /// Size of the steps of a page of `get_episode` from which on it ends early, where the caller names no limit, in
 /// bytes.
 pub(crate) const STEPS_PAGE_BYTES: usize = 32 * 1024;

@@ -145,7 +145,8 @@ impl Server {
                 let id: EpisodeId = crate::wire::parse::id("episode_id", &text)
                     .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
                 let episode = memory.episode(id).await.map_err(|error| protocol_error(&error))?;
-                (REFLECT.to_owned(), quoted(&WireEpisode::page(episode, 1, None)))
+                let links = memory.links(id).await.map_err(|error| protocol_error(&error))?;
+                (REFLECT.to_owned(), quoted(&WireEpisode::page(episode, 1, None).linked(&links)))
             }
             _ => {
                 let project = next();

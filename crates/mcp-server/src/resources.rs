@@ -253,7 +253,10 @@ impl Server {
             return Err(Error::NotFound { what: "resource", id: excerpt(uri, RESOURCE_NAME_CHARS) });
         };
         Ok(match address {
-            Address::Episode(id) => json_of(&WireEpisode::page(memory.episode(id).await?, 1, None)),
+            Address::Episode(id) => {
+                let episode = WireEpisode::page(memory.episode(id).await?, 1, None);
+                json_of(&episode.linked(&memory.links(id).await?))
+            }
             Address::Pattern(id) => json_of(&WireExplanation::new(
                 &memory.explain_pattern(id).await?,
                 self.app.settings().learning.high_success,

@@ -170,6 +170,7 @@ static TOOLS: LazyLock<ToolRouter<Server>> = LazyLock::new(|| {
 /// The tools with all that there is to say of them.
 fn router() -> ToolRouter<Server> {
     let mut router = Server::episode_tools()
+        + Server::catalog_tools()
         + Server::recall_tools()
         + Server::learning_tools()
         + Server::operate_tools()

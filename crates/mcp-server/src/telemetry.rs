@@ -133,7 +133,9 @@ impl EventHandler for Metrics {
             EpisodeEvent::Created { .. } => (&self.episodes_created, 1),
             EpisodeEvent::StepAdded { .. } => (&self.steps_added, 1),
             EpisodeEvent::Completed { .. } => (&self.episodes_completed, 1),
-            EpisodeEvent::ReflectionGenerated { .. } | EpisodeEvent::Retried { .. } => return,
+            EpisodeEvent::ReflectionGenerated { .. }
+            | EpisodeEvent::Corrected { .. }
+            | EpisodeEvent::Retried { .. } => return,
             EpisodeEvent::PatternExtracted { patterns, .. } => {
                 (&self.patterns_extracted, patterns.len() as u64)
             }

@@ -1,5 +1,6 @@
 //! The tools, one toolset a file.
 
+mod catalog;
 mod compute;
 mod episodes;
 mod learning;
@@ -32,7 +33,18 @@ pub(crate) const TOOLSETS: [(Level, &[&str]); 4] = [
             "execute_code",
         ],
     ),
-    (Level::Expert, &["delete_episode", "get_metrics", "list_jobs", "retry_job"]),
+    (
+        Level::Expert,
+        &[
+            "list_episodes",
+            "update_episode",
+            "delete_episode",
+            "link_episodes",
+            "get_metrics",
+            "list_jobs",
+            "retry_job",
+        ],
+    ),
 ];
 
 /// The names of all tools with their levels, in the order in which an agent meets them.
@@ -56,6 +68,7 @@ use crate::disclosure::Level;
 use crate::operator::{GetMetricsResult, HealthReport};
 use crate::wire::answer::WireAnswer;
 use crate::wire::arguments::slim_schema;
+use crate::wire::catalog::{LinkEpisodesResult, ListEpisodesResult, UpdateEpisodeResult};
 use crate::wire::code::ExecuteCodeResult;
 use crate::wire::episode::{
     AddStepResult, CompleteEpisodeResult, CreateEpisodeResult, RememberResult, WireEpisode,
@@ -90,6 +103,9 @@ fn raw_schema(tool: &str) -> Value {
         "explain_pattern" => schema::<WireExplanation>(),
         "correct_pattern" => schema::<WirePattern>(),
         "delete_pattern" => schema::<DeletePatternResult>(),
+        "list_episodes" => schema::<ListEpisodesResult>(),
+        "update_episode" => schema::<UpdateEpisodeResult>(),
+        "link_episodes" => schema::<LinkEpisodesResult>(),
         "delete_episode" => schema::<DeleteEpisodeResult>(),
         "health_check" => schema::<HealthReport>(),
         "get_metrics" => schema::<GetMetricsResult>(),

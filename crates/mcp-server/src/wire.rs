@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod arguments;
+pub(crate) mod catalog;
 pub(crate) mod code;
 pub(crate) mod episode;
 pub(crate) mod job;

@@ -92,6 +92,7 @@ impl Gate for Callers {
         let store = Arc::new(self.store.within(access));
         Ports {
             episodes: Arc::new(self.cache.episodes(store.clone(), access.clone())),
+            links: store.clone(),
             notes: store.clone(),
             index: self.index.within(access),
             items: store.clone(),

@@ -27,6 +27,13 @@ pub enum EpisodeEvent {
         /// The extraction job that its completion queued.
         job_id: JobId,
     },
+    /// What was recorded of a completed episode was put right, so that it is learned anew.
+    Corrected {
+        /// Which.
+        episode_id: EpisodeId,
+        /// The extraction job that its correction queued.
+        job_id: JobId,
+    },
     /// What can be read off the steps of a completed episode was written down.
     ReflectionGenerated {
         /// Of which episode.

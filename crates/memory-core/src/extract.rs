@@ -53,6 +53,8 @@ pub trait Extractor: Send + Sync {
 /// Everything that one episode teaches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Teaching {
+    /// The revision of the episode that was studied.
+    pub revision: u64,
     /// Tells its task from others; equal for tasks in the same words.
     pub family: u64,
     /// How far its outcome can be relied on, against an agent's own word, which counts 1, see [`Basis`](crate::episode::Basis).
@@ -143,6 +145,7 @@ impl Registry {
     pub fn study(&self, episode: &Episode, now: Timestamp) -> Teaching {
         let completion = episode.head.completion.as_ref();
         Teaching {
+            revision: episode.head.revision,
             family: family(&episode.head.brief.task),
             reliance: completion.map_or(0.0, |completion| completion.basis.weight(completion.disputed)),
             at: episode.head.started_at.min(now),

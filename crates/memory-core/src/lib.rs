@@ -19,6 +19,7 @@ mod hash;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod link;
 pub mod memory;
 pub mod note;
 pub mod pattern;

@@ -20,6 +20,12 @@ pub const CONTEXT_ENTRIES_MAX: usize = 64;
 pub const ARTIFACTS_MAX: usize = 1_000;
 /// Most notes that one new note can supersede.
 pub const SUPERSEDES_MAX: usize = 100;
+/// Most links of one episode, in either direction, among those that a caller may see.
+pub const EPISODE_LINKS_MAX: usize = 100;
+/// Episodes that one page of a list holds.
+pub const EPISODES_PAGE_MAX: usize = 100;
+/// Episodes that one page of a list holds when the caller names no limit.
+pub const EPISODES_PAGE_DEFAULT: usize = 20;
 /// Longest query, in bytes. Longer texts are refused rather than cut: the caller knows best what matters.
 pub const QUERY_BYTES_MAX: usize = 256 * 1024;
 /// Hits returned when the caller names no limit.

@@ -3,12 +3,14 @@
 mod browsing;
 mod checking;
 mod citing;
+mod correcting;
 mod queueing;
 mod recommending;
 mod reviewing;
 
 pub use browsing::ProjectSummary;
 pub use checking::{Action, Past, Warning};
+pub use correcting::{EpisodeCorrection, Updated};
 pub use queueing::JobPage;
 pub use recommending::{Asked, Recommendation, WayOut};
 pub use reviewing::{Explanation, PatternPage, Review};
@@ -245,7 +247,7 @@ impl Memory {
     /// # Errors
     /// [`Error::Invalid`], [`Error::NotFound`], [`Error::AlreadyCompleted`] or [`Error::Store`].
     pub async fn complete(&self, id: EpisodeId, mut ending: NewEnding) -> Result<(Completion, JobId), Error> {
-        let violations = reward_violations(&ending);
+        let violations = reward_violations(ending.reward);
         check(&mut ending, violations)?;
         scrub(&mut ending);
         for _ in 0..CONFLICT_RETRIES_MAX {
@@ -513,7 +515,7 @@ impl Memory {
     }
 
     fn prepare(&self, mut new: NewEpisode, weight: f64) -> Result<Insertion, Error> {
-        let violations = new.ending.as_ref().map(reward_violations).unwrap_or_default();
+        let violations = reward_violations(new.ending.as_ref().and_then(|ending| ending.reward));
         check(&mut new, violations)?;
         scrub(&mut new);
         let NewEpisode { external_id, mut brief, started_at, mut steps, ending } = new;
@@ -568,8 +570,8 @@ impl Item {
     }
 }
 
-fn reward_violations(ending: &NewEnding) -> Vec<Violation> {
-    let out_of_range = ending.reward.filter(|reward| !(0.0..=1.0).contains(reward));
+fn reward_violations(reward: Option<f64>) -> Vec<Violation> {
+    let out_of_range = reward.filter(|reward| !(0.0..=1.0).contains(reward));
     let violation = |reward| Violation {
         field: "reward".into(),
         problem: format!("is {reward}; it must be between 0 (worthless) and 1 (perfect)"),
@@ -584,12 +586,14 @@ fn question_violations(question: &Question) -> Vec<Violation> {
     if !(1..=HITS_MAX).contains(&question.limit) {
         refuse("limit", format!("is {}; it must be between 1 and {HITS_MAX}", question.limit));
     }
-    if let (Some(since), Some(until)) = (question.filter.since, question.filter.until)
-        && since >= until
-    {
-        refuse("since", format!("is {since}, which is not before `until` ({until})"));
-    }
+    violations.extend(period_violation(question.filter.since, question.filter.until));
     violations
+}
+
+fn period_violation(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Violation> {
+    let (since, until) = since.zip(until).filter(|(since, until)| since >= until)?;
+    let problem = format!("is {since}, which is not before `until` ({until})");
+    Some(Violation { field: "since".into(), problem })
 }
 
 /// Puts an error of the store in terms of the episode it is about.

@@ -14,11 +14,13 @@ use uuid::Uuid;
 
 use crate::access::{Access, Refusal};
 use crate::citation::{Citation, Citations, Fingerprint, Sight};
-use crate::episode::{Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
+use crate::episode::{Brief, Completion, Episode, EpisodeHead, NewStep, Outcome, Scope, Step};
 use crate::extract::{Attempt, Sighting, Teaching};
 use crate::feedback::Feedback;
 use crate::id::{EpisodeId, JobId, NoteId, PatternId};
 use crate::job::{Job, JobCounts, JobState, NewJob, OpenJob, Retry};
+use crate::limits::EPISODE_LINKS_MAX;
+use crate::link::Link;
 use crate::note::Note;
 use crate::pattern::{Correction, Fields, Pattern, Tally};
 use crate::retrieve::{Answer, Found, Item, Lessons};
@@ -37,6 +39,12 @@ pub enum StoreError {
     /// The episode already holds as many steps as it can.
     #[error("the episode already holds {0} steps, the most it can")]
     TooManySteps(usize),
+    /// The episode was to move to a domain in which its external id is that of another episode.
+    #[error("the external id is taken in that domain by episode {0}")]
+    NameTaken(EpisodeId),
+    /// It would have more links than an episode can.
+    #[error("has {EPISODE_LINKS_MAX} links, the most that an episode can: remove one of {0} first")]
+    TooManyLinks(EpisodeId),
     /// The thing was changed since it was read; read it again.
     #[error("changed by another writer since it was read")]
     Conflict,
@@ -131,6 +139,21 @@ pub struct CompletionInsertion {
     pub citations: Option<Citations>,
 }
 
+/// What is to be recorded of an episode in place of what was. Its steps stay as they are, and it stays open or completed.
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    /// The revision of the episode that it was made from.
+    pub revision: u64,
+    /// What it was about.
+    pub brief: Brief,
+    /// How it ended; `None` for an open one.
+    pub completion: Option<Completion>,
+    /// The job that a completed one calls for.
+    pub job: Option<NewJob>,
+    /// What the episode cites; `None` where nobody looked.
+    pub citations: Option<Citations>,
+}
+
 /// Stores episodes.
 #[async_trait]
 pub trait EpisodeStore: Send + Sync {
@@ -141,12 +164,28 @@ pub trait EpisodeStore: Send + Sync {
     async fn append_step(&self, id: EpisodeId, step: StepInsertion) -> Result<Appended, StoreError>;
     /// Completes an open episode that still has the given revision ([`StoreError::Conflict`] otherwise).
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError>;
+    /// Replaces what is recorded of an episode that still has the given revision ([`StoreError::Conflict`] otherwise), and takes
+    /// back what was learned from it: its job takes the place of all that it had. Where its domain changes, both must be the
+    /// caller's, and its external id must be free there ([`StoreError::NameTaken`]).
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError>;
     /// The whole episode.
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError>;
     /// Deletes an episode and everything that was learned from it alone. [`StoreError::NotFound`] if there is none.
     async fn delete(&self, id: EpisodeId) -> Result<(), StoreError>;
     /// Episodes without their steps, in the order asked for; unknown ids are left out.
     async fn heads(&self, ids: &[EpisodeId]) -> Result<Vec<EpisodeHead>, StoreError>;
+}
+
+/// Keeps how episodes relate to each other. A link goes when one of its ends goes, and is there for who may see both.
+#[async_trait]
+pub trait LinkStore: Send + Sync {
+    /// Makes a link; one that is there already changes nothing. [`StoreError::NotFound`] if one of its ends
+    /// does not exist, [`StoreError::TooManyLinks`] if one of them has [`EPISODE_LINKS_MAX`] that the caller may see.
+    async fn link(&self, link: Link) -> Result<(), StoreError>;
+    /// Removes a link; one that is not there changes nothing. The ends must exist all the same.
+    async fn unlink(&self, link: Link) -> Result<(), StoreError>;
+    /// The links of an episode in either direction, those first that were made last, at most [`EPISODE_LINKS_MAX`].
+    async fn links(&self, id: EpisodeId) -> Result<Vec<Link>, StoreError>;
 }
 
 /// Stores notes.
@@ -237,7 +276,8 @@ pub struct Evidence {
 #[async_trait]
 pub trait PatternStore: Send + Sync {
     /// Replaces what each job's episode teaches and finishes the jobs, all in one transaction. To study an episode again
-    /// changes nothing. [`StoreError::Conflict`], and nothing is recorded, if one was studied with other plugins than
+    /// changes nothing. What was studied of an earlier revision than the episode has now is passed over: its correction
+    /// brought a job of its own. [`StoreError::Conflict`], and nothing is recorded, if one was studied with other plugins than
     /// [`learn_with`](Self::learn_with) named last. What was done in it is always [`Experience::of`](crate::extract::Experience::of) its steps, so a store
     /// may take that in once and work it out anew to take it back. Returns for each job the patterns that its episode now
     /// supports.
@@ -581,10 +621,18 @@ pub trait Guarded: Sized {
 /// Which episodes to list, those first that were stored last.
 #[derive(Clone, Debug, Default)]
 pub struct EpisodeListing {
+    /// This domain or one below it.
+    pub domain: Option<String>,
     /// This project only.
     pub project: Option<String>,
-    /// Only those that have ended.
-    pub completed: bool,
+    /// Only those that have ended, or only those that have not.
+    pub completed: Option<bool>,
+    /// Only those that ended so.
+    pub outcome: Option<Outcome>,
+    /// Only those that began at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those that began before this time.
+    pub until: Option<Timestamp>,
     /// Only those that were stored before this one.
     pub before: Option<EpisodeId>,
     /// How many at the most.
@@ -655,6 +703,8 @@ pub trait UsageStore: Send + Sync {
 pub struct Ports {
     /// Episodes.
     pub episodes: Arc<dyn EpisodeStore>,
+    /// How they relate to each other.
+    pub links: Arc<dyn LinkStore>,
     /// Notes.
     pub notes: Arc<dyn NoteStore>,
     /// Search.

@@ -66,6 +66,12 @@ impl Reward {
         reward
     }
 
+    /// Takes the caller's reward, which then is the total.
+    pub fn give(&mut self, reward: f64) {
+        self.parts.given = Some(reward);
+        self.add_up();
+    }
+
     /// Adds how an episode of `steps` steps compares to similar successes with these numbers of steps.
     pub fn compare(&mut self, peers: &[u32], steps: usize) {
         let was_done = self.parts.outcome.is_some_and(|outcome| outcome > 0.0);

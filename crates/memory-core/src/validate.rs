@@ -45,6 +45,8 @@ pub struct Rule {
 
 const TASK: Rule = Rule { bytes_max: TASK_BYTES_MAX, may_be_blank: false };
 const NAME: Rule = Rule { bytes_max: NAME_BYTES_MAX, may_be_blank: false };
+/// A name that may be taken away.
+const CLEARED_NAME: Rule = Rule { bytes_max: NAME_BYTES_MAX, may_be_blank: true };
 const TEXT: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: true };
 const NOTE: Rule = Rule { bytes_max: TEXT_BYTES_MAX, may_be_blank: false };
 const QUERY: Rule = Rule { bytes_max: QUERY_BYTES_MAX, may_be_blank: false };
@@ -186,6 +188,21 @@ impl Texts for crate::memory::NewEpisode {
         if let Some(ending) = &self.ending {
             ending.each_list(at, count);
         }
+    }
+}
+
+impl Texts for crate::memory::EpisodeCorrection {
+    fn each_text(&mut self, at: &Path<'_>, visit: &mut Visit<'_>) {
+        optional(&mut self.task, at, "task", TASK, visit);
+        optional(&mut self.domain, at, "domain", CLEARED_NAME, visit);
+        optional(&mut self.project, at, "project", CLEARED_NAME, visit);
+        optional(&mut self.task_type, at, "task_type", CLEARED_NAME, visit);
+        list(self.tags.as_deref_mut().unwrap_or_default(), at, "tags", visit);
+        optional(&mut self.summary, at, "summary", TEXT, visit);
+    }
+
+    fn each_list(&self, at: &Path<'_>, count: &mut Count<'_>) {
+        count(&Path::Field(at, "tags"), self.tags.as_ref().map_or(0, Vec::len), TAGS_MAX);
     }
 }
 

@@ -10,11 +10,13 @@ use memory_core::episode::{Basis, Brief, Episode, EpisodeHead, Outcome, Scope};
 use memory_core::error::Error;
 use memory_core::event::{EpisodeEvent, EventHandler};
 use memory_core::id::{EpisodeId, NoteId};
-use memory_core::limits::CONFLICT_RETRIES_MAX;
-use memory_core::memory::{Memory, NewEnding, NewEpisode, NewNote};
+use memory_core::limits::{CONFLICT_RETRIES_MAX, EPISODE_LINKS_MAX};
+use memory_core::link::{Link, Relation};
+use memory_core::memory::{EpisodeCorrection, Memory, NewEnding, NewEpisode, NewNote, Updated};
 use memory_core::note::Layer;
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, Source, StepInsertion,
+    StoreError,
 };
 use memory_core::retrieve::{Filter, Found, Item, query_terms};
 use memory_core::search::Search;
@@ -204,11 +206,22 @@ async fn a_step_that_is_sent_twice_is_one_step() {
     assert_eq!(memory.episode(id).await.unwrap().steps.len(), 1);
 }
 
-/// A store in which another process adds a step just before a completion, as often as it is told to.
+/// A store in which another process adds a step just before a completion or a correction, as often as it is told to.
 struct Meddler {
     inner: Stores,
     source: TestSource,
     times: AtomicU32,
+}
+
+impl Meddler {
+    async fn meddle(&self, id: EpisodeId) -> Result<(), StoreError> {
+        let left = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() {
+            let step = step_insertion(&self.source, failed("meddle", "a late failure"));
+            self.inner.episodes.append_step(id, step).await?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -222,12 +235,13 @@ impl EpisodeStore for Meddler {
     }
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
-        let left = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left.is_ok() {
-            let step = step_insertion(&self.source, failed("meddle", "a late failure"));
-            self.inner.episodes.append_step(id, step).await?;
-        }
+        self.meddle(id).await?;
         self.inner.episodes.complete(id, completion).await
+    }
+
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.meddle(id).await?;
+        self.inner.episodes.replace(id, new).await
     }
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
@@ -268,6 +282,87 @@ async fn an_episode_that_never_comes_to_rest_stays_open_and_says_so() {
     assert!(refused.to_string().contains("repeat the call"), "{refused}");
     assert_eq!(memory.episode(id).await.unwrap().head.completion, None);
     memory.complete(id, ending(Outcome::Success)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_correction_is_made_to_the_episode_as_it_is() {
+    let memory = meddled(2);
+    let id = memory.create(open("a tsak")).await.unwrap().id;
+    let correction = EpisodeCorrection { task: Some("a task".into()), ..EpisodeCorrection::default() };
+    let updated = memory.update(id, correction).await.unwrap();
+    assert_eq!(updated, Updated { changed: vec!["task"], job: None }, "there is nothing to learn yet");
+    let episode = memory.episode(id).await.unwrap();
+    assert_eq!((episode.head.brief.task.as_str(), episode.steps.len()), ("a task", 2));
+}
+
+#[tokio::test]
+async fn a_link_too_many_is_refused_at_the_end_that_has_no_room() {
+    let memory = memory(&InMemoryStore::stores());
+    let mut ids = Vec::new();
+    for number in 0..EPISODE_LINKS_MAX + 2 {
+        ids.push(memory.create(open(&format!("task {number}"))).await.unwrap().id);
+    }
+    let (hub, spokes) = (ids[0], &ids[1..]);
+    let relates = |from, to| Link { from, to, relation: Relation::Relates };
+    for spoke in &spokes[..EPISODE_LINKS_MAX] {
+        memory.link_episodes(relates(*spoke, hub), true).await.unwrap();
+    }
+    let last = spokes[EPISODE_LINKS_MAX];
+    for (link, field) in [(relates(last, hub), "to"), (relates(hub, last), "from")] {
+        let Err(Error::Invalid(violations)) = memory.link_episodes(link, true).await else {
+            panic!("refused")
+        };
+        assert_eq!(violations[0].field, field);
+        assert!(violations[0].problem.contains("remove one"), "{violations:?}");
+    }
+    memory.link_episodes(relates(spokes[0], hub), false).await.unwrap();
+    memory.link_episodes(relates(last, hub), true).await.unwrap();
+    assert_eq!(memory.links(hub).await.unwrap().len(), EPISODE_LINKS_MAX);
+}
+
+#[tokio::test]
+async fn a_corrected_outcome_has_the_reward_that_it_would_have_had() {
+    let stores = InMemoryStore::stores();
+    let memory = memory(&stores);
+    for _ in 0..3 {
+        let steps = vec![ok("build"); 2];
+        memory.create(finished("repair the build", Outcome::Success, steps)).await.unwrap();
+    }
+    for unrelated in ["bake bread", "tune a piano", "mow the lawn", "paint the fence"] {
+        memory.create(open(unrelated)).await.unwrap();
+    }
+    let ended = async |outcome, reward| {
+        let steps = vec![failed("build", "exit 1"), ok("edit"), ok("edit"), failed("pytest", "1 failed")];
+        let id = memory.create(NewEpisode { steps, ..open("repair the build") }).await.unwrap().id;
+        let given = NewEnding {
+            reward,
+            summary: Some("as it was".into()),
+            artifacts: vec!["a.rs".into()],
+            basis: Some(Basis::User),
+            ..ending(outcome)
+        };
+        (id, memory.complete(id, given).await.unwrap().0)
+    };
+    let (id, before) = ended(Outcome::Failure, Some(0.125)).await;
+    let correction = EpisodeCorrection { outcome: Some(Outcome::Success), ..EpisodeCorrection::default() };
+    let updated = memory.update(id, correction).await.unwrap();
+    assert_eq!(updated.changed, ["outcome", "reward"]);
+    let after = memory.episode(id).await.unwrap().head.completion.unwrap();
+    memory.delete_episode(id).await.unwrap();
+    let (_, expected) = ended(Outcome::Success, None).await;
+    assert_eq!(after.reward, expected.reward);
+    assert!(after.reward.parts.efficiency.is_some(), "{:?}", after.reward);
+    assert_eq!((after.outcome, after.disputed), (Some(Outcome::Success), true), "its last tests failed");
+    assert_eq!(after.basis, Basis::Claim, "what the other outcome rested on says nothing of this one");
+    assert_eq!((after.summary, after.artifacts), (before.summary, before.artifacts));
+    assert_eq!((after.at, after.reflection), (before.at, before.reflection));
+
+    let (id, before) = ended(Outcome::Failure, None).await;
+    let correction = EpisodeCorrection { reward: Some(0.75), ..EpisodeCorrection::default() };
+    assert_eq!(memory.update(id, correction).await.unwrap().changed, ["reward"]);
+    let after = memory.episode(id).await.unwrap().head.completion.unwrap();
+    assert_eq!((after.reward.total, after.reward.computed), (Some(0.75), before.reward.computed));
+    assert_eq!(after.basis, Basis::User);
 }
 
 /// Keeps events, and whether what they tell of could be read at that time.
@@ -390,6 +485,20 @@ async fn no_field_keeps_a_secret() {
     let grown = memory.create(NewEpisode { brief, ..open("") }).await.unwrap().id;
     memory.add_step(grown, steps.remove(0)).await.unwrap();
     memory.complete(grown, ending.unwrap()).await.unwrap();
+    let NewEpisode { brief, ending, .. } = leaky(&secret);
+    let put_right = memory.create(finished("harmless", Outcome::Success, vec![])).await.unwrap().id;
+    let correction = EpisodeCorrection {
+        task: Some(brief.task),
+        domain: brief.scope.domain,
+        project: brief.scope.project,
+        task_type: brief.task_type,
+        tags: Some(brief.tags),
+        summary: ending.unwrap().summary,
+        outcome: None,
+        reward: None,
+    };
+    let updated = memory.update(put_right, correction).await.unwrap();
+    assert_eq!(updated.changed, ["task", "domain", "project", "task_type", "tags", "summary"]);
     for id in [whole, imported, grown] {
         let kept = format!("{:?}", memory.episode(id).await.unwrap());
         assert!(!kept.contains(&secret), "{kept}");
@@ -397,6 +506,9 @@ async fn no_field_keeps_a_secret() {
         let redacted = kept.matches("[redacted:aws-key]").count();
         assert!(redacted >= 17, "{redacted} in {kept}");
     }
+
+    let kept = format!("{:?}", memory.episode(put_right).await.unwrap());
+    assert!(!kept.contains(&secret) && kept.matches("[redacted:aws-key]").count() == 7, "{kept}");
 
     let text = format!("a key: {secret}");
     let leaky_note = NewNote {

@@ -9,7 +9,10 @@ use memory_core::error::Error;
 use memory_core::extract::Registry;
 use memory_core::feedback::Usefulness;
 use memory_core::id::{EpisodeId, PatternId};
-use memory_core::memory::{Action, Asked, Memory, NewEnding, NewEpisode, Question, Recommendation, Warning};
+use memory_core::memory::{
+    Action, Asked, EpisodeCorrection, Memory, NewEnding, NewEpisode, Question, Recommendation, Updated,
+    Warning,
+};
 use memory_core::pattern::{Correction, Mistake, Pattern, PatternBody, Verdict};
 use memory_core::port::{Listing, Ports, Source, Studied};
 use memory_core::retrieve::{Advice, AdviceItem, Answer, Found};
@@ -441,6 +444,79 @@ async fn a_deleted_episode_takes_back_what_it_taught() {
     assert_eq!(school.recommend(asked(&flaky("newsletter"))).await, forecast);
     let gone = school.memory.delete_episode(id).await;
     assert!(matches!(gone, Err(Error::NotFound { what: "episode", .. })));
+}
+
+/// Its words, its field, its kind and its outcome were mistaken, in any of them or in all.
+#[tokio::test]
+async fn what_was_put_right_teaches_as_if_it_had_been_recorded_so_from_the_start() {
+    let steps = || vec![ok("look"), failed("measure", "Error: no tape"), ok("measure"), ok("patch")];
+    let right = |kind: &str| {
+        let mut new = in_domain(DOMAIN, finished(&flaky("newsletter"), Outcome::Success, steps()));
+        new.brief.task_type = Some(kind.into());
+        new.brief.tags = vec!["mail".into()];
+        new
+    };
+    type Blunder = fn(&mut NewEpisode);
+    let wrong: [(Blunder, EpisodeCorrection); 4] = [
+        (
+            |new| new.ending.as_mut().unwrap().outcome = Some(Outcome::Failure),
+            EpisodeCorrection { outcome: Some(Outcome::Success), ..EpisodeCorrection::default() },
+        ),
+        (
+            |new| new.brief.task = "bake a newsletter".into(),
+            EpisodeCorrection { task: Some(flaky("newsletter")), ..EpisodeCorrection::default() },
+        ),
+        (
+            |new| new.brief.scope.domain = Some("home".into()),
+            EpisodeCorrection { domain: Some(DOMAIN.into()), ..EpisodeCorrection::default() },
+        ),
+        (
+            |new| {
+                (new.brief.task_type, new.brief.tags) = (None, vec!["bread".into(), "rye".into()]);
+                new.brief.scope.project = Some("bakery".into());
+            },
+            EpisodeCorrection {
+                task_type: Some("planned".into()),
+                tags: Some(vec!["mail".into()]),
+                project: Some(String::new()),
+                ..EpisodeCorrection::default()
+            },
+        ),
+    ];
+    let expected = lessons().await;
+    expected.done(right("planned")).await;
+    expected.study().await;
+    let question = asked(&flaky("newsletter"));
+    let told =
+        async |school: &School| (school.patterns().await, school.stores.patterns.fields().await.unwrap());
+    for (make_wrong, correction) in wrong {
+        for studies in 0..2 {
+            let school = lessons().await;
+            let mut new = right("planned");
+            make_wrong(&mut new);
+            let id = school.done(new).await;
+            for _ in 0..studies {
+                school.study().await;
+            }
+            let updated = school.memory.update(id, correction.clone()).await.unwrap();
+            assert!(!updated.changed.is_empty() && updated.job.is_some(), "{updated:?}");
+            school.study().await;
+            assert_eq!(told(&school).await, told(&expected).await, "{correction:?} after {studies} studies");
+            let (one, other) =
+                (school.recommend(question.clone()).await, expected.recommend(question.clone()).await);
+            assert_eq!((&one.next, one.advice.success), (&other.next, other.advice.success));
+            let texts = |advice: &Advice| -> Vec<String> {
+                [&advice.steps, &advice.pitfalls, &advice.recoveries]
+                    .into_iter()
+                    .flatten()
+                    .map(|item| item.text.clone())
+                    .collect()
+            };
+            assert_eq!(texts(&one.advice), texts(&other.advice));
+            let again = school.memory.update(id, correction.clone()).await.unwrap();
+            assert_eq!(again, Updated { changed: vec![], job: None }, "it is so already");
+        }
+    }
 }
 
 #[tokio::test]

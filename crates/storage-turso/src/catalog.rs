@@ -75,35 +75,38 @@ fn episodes(
     allowed: &Allowed,
     listing: &EpisodeListing,
 ) -> Result<Vec<EpisodeHead>, StoreError> {
-    let EpisodeListing { project, completed, before, max } = listing;
-    let completed = i64::from(*completed);
-    // After every id, as text.
-    let before = before.map_or_else(|| "~".to_owned(), |before| before.to_string());
-    let max = signed(*max as u64);
-    let read = |row: &_| head(&mut Columns::of(row));
-    match project {
-        // Two statements, so that each has an index to follow.
-        Some(project) => {
-            let sql = concat!(
+    let EpisodeListing { domain, project, completed, outcome, since, until, before, max } = listing;
+    macro_rules! listed {
+        ($project:literal) => {
+            concat!(
                 "SELECT ",
                 head_columns!(),
-                " FROM episode WHERE project = ?1 AND id < ?2 AND (?5 = 0 OR completed_at IS NOT NULL) AND ",
+                " FROM episode WHERE ",
+                $project,
+                " AND id < ?2 AND ",
                 is_allowed!("domain", "?4"),
-                " ORDER BY id DESC LIMIT ?3"
-            );
-            link.rows(sql, params![project.as_str(), before, max, allowed.domains(), completed], read)
-        }
-        None => {
-            let sql = concat!(
-                "SELECT ",
-                head_columns!(),
-                " FROM episode WHERE id < ?1 AND (?4 = 0 OR completed_at IS NOT NULL) AND ",
-                is_allowed!("domain", "?3"),
-                " ORDER BY id DESC LIMIT ?2"
-            );
-            link.rows(sql, params![before, max, allowed.domains(), completed], read)
-        }
+                " AND (?5 IS NULL OR domain = ?5 OR substr(domain, 1, length(?5) + 1) = ?5 || '.')
+                  AND (?6 IS NULL OR (completed_at IS NOT NULL) = ?6) AND (?7 IS NULL OR outcome = ?7)
+                  AND (?8 IS NULL OR started_at >= ?8) AND (?9 IS NULL OR started_at < ?9)
+                  ORDER BY id DESC LIMIT ?3"
+            )
+        };
     }
+    // Two statements, so that each has an index to follow.
+    let sql = if project.is_some() { listed!("project = ?1") } else { listed!("?1 IS NULL") };
+    let given = params![
+        project.as_deref(),
+        // After every id, as text.
+        before.map_or_else(|| "~".to_owned(), |before| before.to_string()),
+        signed(*max as u64),
+        allowed.domains(),
+        domain.as_deref(),
+        completed.map(i64::from),
+        outcome.map(|outcome| outcome.name()),
+        since.map(|since| since.as_microsecond()),
+        until.map(|until| until.as_microsecond())
+    ];
+    link.rows(sql, given, |row| head(&mut Columns::of(row)))
 }
 
 fn ids(

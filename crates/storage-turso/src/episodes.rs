@@ -9,7 +9,7 @@ use memory_core::episode::{Completion, Episode, EpisodeHead, NewStep, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, StepInsertion, StoreError,
 };
 use memory_core::retrieve::Found;
 
@@ -47,6 +47,11 @@ impl EpisodeStore for TursoStore {
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         let allowed = self.allowed.clone();
         self.pool.write(move |link| complete(link, &allowed, id, &completion)).await
+    }
+
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        let allowed = self.allowed.clone();
+        self.pool.write(move |link| replace(link, &allowed, id, &new)).await
     }
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
@@ -154,15 +159,15 @@ fn insert_step(
 }
 
 /// What a writer must know of an episode before it changes it.
-struct State {
-    key: i64,
+pub(crate) struct State {
+    pub(crate) key: i64,
     revision: u64,
     steps: u32,
     completed: bool,
 }
 
 /// What there is to change.
-fn state(link: &Link, allowed: &Allowed, id: EpisodeId) -> Result<State, StoreError> {
+pub(crate) fn state(link: &Link, allowed: &Allowed, id: EpisodeId) -> Result<State, StoreError> {
     allowed.access().check_change()?;
     let sql = concat!(
         "SELECT key, revision, step_count, completed_at IS NOT NULL FROM episode WHERE id = ?1 AND ",
@@ -227,6 +232,45 @@ fn complete(
     store_completion(link, key, completion)?;
     link.execute("UPDATE episode SET revision = revision + 1 WHERE key = ?1", [key])?;
     jobs::enqueue(link, id, job, completion.at)?;
+    citations::replace(link, Found::Episode(id), citations.as_ref())?;
+    changes::record(link, Found::Episode(id))
+}
+
+fn replace(link: &Link, allowed: &Allowed, id: EpisodeId, new: &Replacement) -> Result<(), StoreError> {
+    let Replacement { revision, brief, completion, job, citations } = new;
+    let State { key, revision: current, completed, .. } = state(link, allowed, id)?;
+    if current != *revision || completed != completion.is_some() {
+        return Err(StoreError::Conflict);
+    }
+    let domain = brief.scope.domain.as_deref();
+    allowed.access().check_new(domain)?;
+    let sql = "SELECT other.id FROM episode own JOIN episode other ON other.external_id = own.external_id
+               WHERE own.key = ?1 AND other.key <> ?1 AND other.domain IS ?2";
+    if let Some(other) = link.row(sql, params![key, domain], |row| Columns::of(row).uuid())? {
+        return Err(StoreError::NameTaken(EpisodeId(other)));
+    }
+    // While it still stands where it was learned from.
+    learning::unlearn(link, key)?;
+    link.execute(
+        "UPDATE episode SET task = ?2, domain = ?3, project = ?4, task_type = ?5, tags = ?6, context = ?7,
+             revision = revision + 1 WHERE key = ?1",
+        params![
+            key,
+            brief.task.as_str(),
+            domain,
+            brief.scope.project.as_deref(),
+            brief.task_type.as_deref(),
+            json(&brief.tags),
+            json(&brief.context)
+        ],
+    )?;
+    if let Some(completion) = completion {
+        store_completion(link, key, completion)?;
+    }
+    if let Some((job, completion)) = job.as_ref().zip(completion.as_ref()) {
+        link.execute("DELETE FROM job WHERE episode = ?1", [id.to_string()])?;
+        jobs::enqueue(link, id, job, completion.at)?;
+    }
     citations::replace(link, Found::Episode(id), citations.as_ref())?;
     changes::record(link, Found::Episode(id))
 }

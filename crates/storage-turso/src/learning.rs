@@ -54,14 +54,16 @@ pub(crate) fn record(link: &Link, studied: &[Studied]) -> Result<Vec<Vec<Pattern
         return Err(StoreError::Conflict);
     }
     for Studied { job, teaching } in studied {
-        let sql = "SELECT key, coalesce(domain, '') FROM episode WHERE id = ?1";
+        let sql = "SELECT key, coalesce(domain, ''), revision FROM episode WHERE id = ?1";
         let episode = link.row(sql, [job.episode_id.to_string()], |row| {
             let mut columns = Columns::of(row);
-            Ok((columns.integer()?, columns.text()?))
+            Ok((columns.integer()?, columns.text()?, columns.unsigned::<u64>()?))
         })?;
-        // An episode deleted in the meantime is evidence of nothing.
+        // An episode deleted in the meantime is evidence of nothing, nor is one as it was before it was put right.
         supported.push(match (episode, teaching) {
-            (Some((key, domain)), Some(teaching)) => batch.take_in(link, key, domain, teaching)?,
+            (Some((key, domain, revision)), Some(teaching)) if revision == teaching.revision => {
+                batch.take_in(link, key, domain, teaching)?
+            }
             _ => Vec::new(),
         });
         jobs::finish(link, job)?;
@@ -70,7 +72,7 @@ pub(crate) fn record(link: &Link, studied: &[Studied]) -> Result<Vec<Vec<Pattern
     Ok(supported)
 }
 
-/// Takes back everything that an episode taught, before it is deleted.
+/// Takes back everything that an episode taught, before it is deleted or put right.
 pub(crate) fn unlearn(link: &Link, episode: i64) -> Result<(), StoreError> {
     let mut batch = Batch::default();
     let sql = "SELECT coalesce(e.domain, '') FROM learned l JOIN episode e ON e.key = l.episode WHERE l.episode = ?1";

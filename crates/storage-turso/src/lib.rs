@@ -19,6 +19,7 @@ mod jobs;
 mod learning;
 mod limits;
 mod link;
+mod links;
 mod migrate;
 mod notes;
 mod patterns;

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0007_usage.sql"),
     include_str!("../../../migrations/0008_extractor.sql"),
     include_str!("../../../migrations/0009_usage_by_user.sql"),
+    include_str!("../../../migrations/0010_link.sql"),
 ];
 
 /// Brings the database up to the newest schema. Two processes may do this at the same time.

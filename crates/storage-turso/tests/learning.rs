@@ -4,15 +4,15 @@
 use std::path::Path;
 
 use jiff::SignedDuration;
-use memory_core::episode::{NewStep, Outcome, Scope};
+use memory_core::episode::{EpisodeHead, NewStep, Outcome, Scope};
 use memory_core::extract::{Course, Registry, attempt_keys};
 use memory_core::id::{EpisodeId, JobId, PatternId};
-use memory_core::job::{Job, Priority};
-use memory_core::memory::NewEpisode;
+use memory_core::job::{Job, NewJob, Priority};
+use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::pattern::{Fields, Pattern, Tally};
 use memory_core::port::{
-    Attempted, Choices, EpisodeStore, ExperienceStore, Insertion, Listing, PatternStore, Source, StoreHealth,
-    Studied,
+    Attempted, Choices, EpisodeStore, ExperienceStore, Insertion, Listing, PatternStore, Replacement, Source,
+    StoreHealth, Studied,
 };
 use storage_turso::TursoStore;
 use testkit::TestSource;
@@ -190,6 +190,65 @@ async fn neither_order_nor_batches_change_what_is_learned() {
     assert!(tame.attempts.len() > EPISODES && tame.choices[0].iter().any(|choices| choices.tools.len() > 2));
     assert_eq!(tame.choices[4].iter().map(|choices| choices.tools.len()).sum::<usize>(), 0);
     tame.assert_is(&wild);
+}
+
+/// Some before they were learned from, some after, one of them twice: nothing tells that it was ever otherwise.
+#[tokio::test]
+async fn what_was_put_right_is_learned_as_if_it_had_been_recorded_so_from_the_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let source = TestSource::default();
+    let before = generated(&source, EPISODES, 11);
+    // What it says of another one, with steps of its own.
+    let others = generated(&source, EPISODES, 12);
+    let is_corrected = |place: usize| place % 3 == 1;
+    let mut after = before.clone();
+    for (place, (one, other)) in after.iter_mut().zip(&others).enumerate().filter(|(n, _)| is_corrected(*n)) {
+        let head = &mut one.episode.head;
+        head.brief = other.episode.head.brief.clone();
+        head.brief.tags = vec![format!("put-right-{}", place % 5)];
+        let outcome = other.episode.head.outcome();
+        head.completion =
+            Some(NewEnding { outcome, ..NewEnding::default() }.conclude(&one.episode.steps, source.now()));
+    }
+
+    let store = open(&dir.path().join("corrected.db")).await;
+    insert(&store, &before).await;
+    for (place, batch) in before.chunks(BATCH).enumerate() {
+        let early = batch.iter().enumerate().filter(|(n, _)| (place + n) % 4 > 0).map(|(_, one)| one);
+        store.record(early.map(|one| studied(&source, one)).collect()).await.expect("recorded");
+    }
+    let correct = async |place: usize, to: &Insertion| {
+        let id = to.episode.head.id;
+        let read = store.get(id).await.expect("a read").expect("the episode");
+        let EpisodeHead { brief, completion, .. } = to.episode.head.clone();
+        let job = Some(NewJob { id: JobId(source.id()), weight: 0.5 });
+        let new = Replacement { revision: read.head.revision, brief, completion, job, citations: None };
+        store.replace(id, new).await.expect("replaced");
+        // What was studied of it as it was comes too late.
+        store.record(vec![studied(&source, &before[place])]).await.expect("recorded");
+    };
+    for place in (0..EPISODES).filter(|place| is_corrected(*place)) {
+        if place % 2 == 0 {
+            correct(place, &before[place]).await;
+        }
+        correct(place, &after[place]).await;
+    }
+    // As a worker does that knows nothing of all this.
+    for one in &before {
+        let episode = store.get(one.episode.head.id).await.expect("a read").expect("the episode");
+        let current = Insertion { episode, ..one.clone() };
+        store.record(vec![studied(&source, &current)]).await.expect("recorded");
+    }
+    let late =
+        (0..EPISODES).filter(|place| is_corrected(*place)).map(|place| studied(&source, &before[place]));
+    store.record(late.collect()).await.expect("recorded");
+    let expected = open(&dir.path().join("expected.db")).await;
+    insert(&expected, &after).await;
+    expected.record(after.iter().map(|one| studied(&source, one)).collect()).await.expect("recorded");
+    let told = Told::by(&store).await;
+    assert!(told.patterns.len() > 300, "{} patterns", told.patterns.len());
+    told.assert_is(&Told::by(&expected).await);
+    assert_eq!(store.check().await, Ok(vec![]));
 }
 
 /// Beside an episode from the far future, as a clock that was wrong makes it, all others together weigh nothing.

@@ -12,6 +12,7 @@ pub mod experience;
 pub mod feedback;
 pub mod items;
 pub mod jobs;
+pub mod links;
 pub mod notes;
 pub mod patterns;
 pub mod usage;
@@ -70,6 +71,16 @@ macro_rules! contract {
                 heads_come_in_the_order_asked_for
                 a_deleted_episode_is_gone_with_all_that_belongs_to_it
                 what_was_never_there_cannot_be_deleted
+                what_is_put_right_comes_back
+                what_is_put_right_takes_back_what_it_taught
+                what_was_studied_before_it_was_put_right_teaches_nothing
+                an_episode_moves_where_its_name_is_free
+            }
+            links {
+                a_link_is_told_by_both_ends_until_it_is_removed
+                a_link_goes_with_either_of_its_ends
+                an_episode_has_so_many_links
+                a_link_is_there_for_who_may_see_both_ends
             }
             notes {
                 a_note_comes_back_with_every_field
@@ -104,6 +115,7 @@ macro_rules! contract {
             catalog {
                 episodes_are_listed_the_last_stored_first
                 the_episodes_of_a_project_are_listed_by_themselves
+                episodes_are_listed_by_what_they_are
                 the_current_notes_of_a_project_are_told
                 names_are_told_by_their_beginning
                 endings_are_counted
@@ -314,13 +326,13 @@ async fn study(stores: &Stores, job: Job, teaching: Teaching) -> Vec<PatternId> 
 async fn taught(stores: &Stores, job: Job, teaching: Teaching) -> Studied {
     let episode = stores.episodes.get(job.episode_id).await.expect("a read").expect("the episode");
     let experience = Experience::of(&episode.steps);
-    Studied { job, teaching: Some(Teaching { experience, ..teaching }) }
+    Studied { job, teaching: Some(Teaching { revision: episode.head.revision, experience, ..teaching }) }
 }
 
 /// What a run of a task teaches, beside what was done in it, that happened now and can be relied on in full.
 fn teaching(source: &TestSource, task: u64, findings: Vec<Finding>) -> Teaching {
     let (experience, plugins) = (Experience::default(), String::new());
-    Teaching { family: task, reliance: 1.0, at: source.now(), findings, experience, plugins }
+    Teaching { revision: 1, family: task, reliance: 1.0, at: source.now(), findings, experience, plugins }
 }
 
 /// A job to study an episode again, as one whose first worker lost its lease.
@@ -390,6 +402,7 @@ mod tests {
             include_str!("contract/feedback.rs"),
             include_str!("contract/items.rs"),
             include_str!("contract/jobs.rs"),
+            include_str!("contract/links.rs"),
             include_str!("contract/notes.rs"),
             include_str!("contract/patterns.rs"),
             include_str!("contract/usage.rs"),

@@ -14,8 +14,8 @@ use memory_core::job::{Job, JobCounts, JobState, OpenJob, Retry};
 use memory_core::pattern::{Correction, Fields, Pattern, Tally};
 use memory_core::port::{
     Appended, Attempted, Choices, CompletionInsertion, EpisodeStore, Evidence, ExperienceStore,
-    FeedbackStore, Inserted, Insertion, JobListing, JobStore, Listing, PatternStore, StepInsertion,
-    StoreError, Studied,
+    FeedbackStore, Inserted, Insertion, JobListing, JobStore, Listing, PatternStore, Replacement,
+    StepInsertion, StoreError, Studied,
 };
 use memory_core::retrieve::{Found, Lessons};
 
@@ -85,6 +85,10 @@ impl EpisodeStore for FailingStore {
 
     async fn complete(&self, id: EpisodeId, completion: CompletionInsertion) -> Result<(), StoreError> {
         self.pass(self.inner.episodes.complete(id, completion)).await
+    }
+
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        self.pass(self.inner.episodes.replace(id, new)).await
     }
 
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {

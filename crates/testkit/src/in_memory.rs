@@ -7,6 +7,7 @@ mod episodes;
 mod experience;
 mod feedback;
 mod jobs;
+mod links;
 mod notes;
 mod operator;
 mod patterns;
@@ -22,6 +23,7 @@ use memory_core::citation::{Citation, Fingerprint};
 use memory_core::episode::Episode;
 use memory_core::feedback::Feedback;
 use memory_core::id::{EpisodeId, PatternId};
+use memory_core::link::Link;
 use memory_core::pattern::Correction;
 use memory_core::port::{AnswerCache, AnswerKey, Change, Guarded, Semantics, Space};
 use memory_core::retrieve::{Answer, Found, Item};
@@ -56,6 +58,7 @@ impl Guarded for InMemoryStore {
 #[derive(Debug, Default)]
 struct State {
     episodes: BTreeMap<EpisodeId, Episode>,
+    links: Vec<Link>,
     notes: Vec<KeptNote>,
     citations: BTreeMap<(Found, Fingerprint), Vec<Citation>>,
     taught: BTreeMap<EpisodeId, Taught>,

@@ -25,7 +25,8 @@ use futures::executor::block_on;
 use memory_core::access::Access;
 use memory_core::port::{
     CatalogStore, ChangeLog, CitationStore, EpisodeStore, ExperienceStore, FeedbackStore, Gate, Guarded,
-    ItemStore, JobStore, NoteStore, PatternStore, Ports, Source, StoreHealth, UsageStore, VectorStore,
+    ItemStore, JobStore, LinkStore, NoteStore, PatternStore, Ports, Source, StoreHealth, UsageStore,
+    VectorStore,
 };
 use memory_core::retrieve::Filter;
 use memory_core::search::{Corpus, Search, SearchIndex as _};
@@ -39,6 +40,8 @@ pub type Within = dyn Fn(&Arc<Access>) -> Stores + Send + Sync;
 pub struct Stores {
     /// Episodes.
     pub episodes: Arc<dyn EpisodeStore>,
+    /// How they relate to each other.
+    pub links: Arc<dyn LinkStore>,
     /// Notes.
     pub notes: Arc<dyn NoteStore>,
     /// What a search index is made from.
@@ -76,6 +79,7 @@ impl Stores {
     pub fn of<T>(store: Arc<T>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self
     where
         T: EpisodeStore
+            + LinkStore
             + NoteStore
             + Corpus
             + ItemStore
@@ -91,6 +95,7 @@ impl Stores {
         Self {
             within: Arc::new(within),
             episodes: store.clone(),
+            links: store.clone(),
             notes: store.clone(),
             corpus: store.clone(),
             items: store.clone(),
@@ -130,6 +135,7 @@ impl Stores {
     ) -> Ports {
         Ports {
             episodes: self.episodes.clone(),
+            links: self.links.clone(),
             notes: self.notes.clone(),
             index,
             items: self.items.clone(),

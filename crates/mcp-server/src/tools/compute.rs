@@ -103,7 +103,8 @@ impl ReadOnly {
     async fn episode(&self, name: &str) -> Result<String, Refused> {
         let id: EpisodeId = id("memory.episode(id)", name)?;
         let episode = self.memory.episode(id).await?;
-        write(&WireEpisode::page(episode, 1, Some(usize::MAX)))
+        let links = self.memory.links(id).await?;
+        write(&WireEpisode::page(episode, 1, Some(usize::MAX)).linked(&links))
     }
 
     async fn patterns(&self, filter: Value) -> Result<String, Refused> {

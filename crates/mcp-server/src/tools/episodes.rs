@@ -106,6 +106,7 @@ impl Server {
         let episode = self.memory.episode(id).await?;
         // No episode has that many steps, so a larger number means the same.
         let from = args.steps_from.map_or(1, |from| u32::try_from(from).unwrap_or(u32::MAX));
-        Ok(WireEpisode::page(episode, from, args.steps_limit))
+        let links = self.memory.links(id).await?;
+        Ok(WireEpisode::page(episode, from, args.steps_limit).linked(&links))
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn slim(mut tool: Tool) -> Tool {
 }
 
 /// Arguments that mean in every tool what their name says, or what the tools say of them that a client has from the start.
-const SPEAK_FOR_THEMSELVES: [&str; 17] = [
+const SPEAK_FOR_THEMSELVES: [&str; 19] = [
     "args",
     "comment",
     "cursor",
@@ -42,11 +42,13 @@ const SPEAK_FOR_THEMSELVES: [&str; 17] = [
     "max_tokens",
     "outcome",
     "project",
+    "since",
     "summary",
     "tags",
     "task",
     "text",
     "tool",
+    "until",
 ];
 
 /// Takes out of a tool's schema what is said of arguments that [speak for themselves](SPEAK_FOR_THEMSELVES): every client pays for

@@ -6,6 +6,7 @@ use memory_core::episode::{Basis, Brief, Completion, Episode, NewStep, Outcome, 
 use memory_core::error::Error;
 use memory_core::id::JobId;
 use memory_core::limits::{STEPS_PAGE_DEFAULT, STEPS_PAGE_MAX};
+use memory_core::link::Link;
 use memory_core::memory::{NewEnding, NewEpisode, NewNote};
 use memory_core::note::Layer;
 use memory_core::reflection::{Reflection, Statement};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::WireHit;
+use super::catalog::WireLink;
 use super::parse::{Violations, non_blank, text};
 use super::round;
 use crate::limits::STEPS_PAGE_BYTES;
@@ -457,6 +459,9 @@ pub(crate) struct WireEpisode {
     /// The same, one by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     statements: Vec<WireStatement>,
+    /// Episodes that it was linked with, those last linked first, at most 100; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<WireLink>,
     /// All steps, not only those of this page.
     step_count: u32,
     /// One page of its steps.
@@ -515,6 +520,12 @@ pub(crate) fn state(completed: bool) -> &'static str {
 }
 
 impl WireEpisode {
+    /// The same with its links.
+    pub(crate) fn linked(mut self, links: &[Link]) -> Self {
+        self.links = links.iter().map(|link| WireLink::seen_from(&self.episode_id, link)).collect();
+        self
+    }
+
     /// The episode with `limit` steps from number `from` on; without a limit, as many as make a page.
     pub(crate) fn page(episode: Episode, from: u32, limit: Option<usize>) -> Self {
         let Episode { head, steps } = episode;
@@ -559,6 +570,7 @@ impl WireEpisode {
             reflection: completion.as_ref().map(|completion| completion.reflection.text()),
             artifacts: completion.as_ref().map(|completion| completion.artifacts.clone()).unwrap_or_default(),
             summary: completion.and_then(|completion| completion.summary),
+            links: Vec::new(),
             step_count: head.step_count,
             steps: page.into_iter().map(WireStep::from).collect(),
             next_steps_from: next,

@@ -59,8 +59,10 @@ pub(crate) struct ListJobsArgs {
     #[serde(default)]
     #[schemars(schema_with = "states")]
     state: Option<WireJobState>,
+    /// How many at most, default 20.
     #[schemars(range(min = 1, max = JOBS_PAGE_MAX))]
     limit: Option<usize>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -85,7 +87,7 @@ impl ListJobsArgs {
 /// Result of `list_jobs`.
 #[derive(Debug, JsonSchema, Serialize)]
 pub(crate) struct ListJobsResult {
-    /// What is left to learn, in the order of their ids; 20 a page where no limit was given.
+    /// What is left to learn, in the order of their ids.
     pub(crate) jobs: Vec<WireJob>,
     /// `cursor` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

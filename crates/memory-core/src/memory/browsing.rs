@@ -1,6 +1,6 @@
 //! Looking through what there is: lists of episodes, names to choose from, what is known of a project.
 
-use super::Memory;
+use super::{Memory, period_violation};
 use crate::episode::EpisodeHead;
 use crate::error::Error;
 use crate::limits::{PROJECT_ADVISERS_MAX, PROJECT_EPISODES_MAX, PROJECT_NOTES_MAX};
@@ -27,8 +27,11 @@ impl Memory {
     /// Episodes without their steps, those first that were stored last.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Invalid`] for a period that ends before it begins, [`Error::Store`].
     pub async fn episodes(&self, listing: EpisodeListing) -> Result<Vec<EpisodeHead>, Error> {
+        if let Some(violation) = period_violation(listing.since, listing.until) {
+            return Err(Error::Invalid(vec![violation]));
+        }
         Ok(self.ports.catalog.episodes(listing).await?)
     }
 
@@ -51,15 +54,19 @@ impl Memory {
     /// # Errors
     /// [`Error::NotFound`] if nothing belongs to it, [`Error::Store`].
     pub async fn project_summary(&self, project: &str) -> Result<ProjectSummary, Error> {
-        let listing =
-            |completed, max| EpisodeListing { project: Some(project.into()), completed, before: None, max };
-        let recent = self.ports.catalog.episodes(listing(false, PROJECT_EPISODES_MAX)).await?;
+        let listing = |completed, max| EpisodeListing {
+            project: Some(project.into()),
+            completed,
+            max,
+            ..EpisodeListing::default()
+        };
+        let recent = self.ports.catalog.episodes(listing(None, PROJECT_EPISODES_MAX)).await?;
         let notes = self.ports.catalog.notes(project.into(), PROJECT_NOTES_MAX).await?;
         if recent.is_empty() && notes.is_empty() {
             return Err(Error::NotFound { what: "project", id: project.into() });
         }
         let endings = self.ports.catalog.endings(project.into()).await?;
-        let advisers = self.ports.catalog.episodes(listing(true, PROJECT_ADVISERS_MAX)).await?;
+        let advisers = self.ports.catalog.episodes(listing(Some(true), PROJECT_ADVISERS_MAX)).await?;
         let ids = advisers.iter().map(|head| head.id).collect();
         let lessons = self.ports.patterns.lessons(ids, Vec::new()).await?;
         // None of them is a run of a task that somebody asks about.

@@ -11,7 +11,8 @@ use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::note::Note;
 use memory_core::pattern::{Correction, PatternBody};
 use memory_core::port::{
-    Appended, CompletionInsertion, Inserted, JobListing, Listing, Source, StepInsertion, StoreError,
+    Appended, CompletionInsertion, Inserted, JobListing, Listing, Replacement, Source, StepInsertion,
+    StoreError,
 };
 use memory_core::retrieve::Found;
 
@@ -83,6 +84,9 @@ pub async fn what_may_not_be_seen_cannot_be_changed(stores: Stores) {
         assert_eq!(seen.episodes.append_step(id, step()).await, Err(StoreError::NotFound));
         assert_eq!(seen.episodes.complete(id, completion()).await, Err(StoreError::NotFound));
         assert_eq!(seen.episodes.delete(id).await, Err(StoreError::NotFound));
+        let brief = in_domain("a", open("a task")).brief;
+        let new = Replacement { revision: 1, brief, completion: None, job: None, citations: None };
+        assert_eq!(seen.episodes.replace(id, new).await, Err(StoreError::NotFound));
     }
     for id in [other.pattern, PatternId(source.id())] {
         let correction = Some(Correction::default());

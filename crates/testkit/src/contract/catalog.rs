@@ -1,13 +1,14 @@
 //! What there is, for those who browse it.
 
+use memory_core::access::Access;
 use memory_core::episode::Outcome;
 use memory_core::id::EpisodeId;
 use memory_core::memory::{NewEnding, NewEpisode};
 use memory_core::note::Note;
 use memory_core::port::{Endings, EpisodeListing, Naming};
 
-use super::{add, learn, note, recovery, remember};
-use crate::episode::{finished, ok, open};
+use super::{add, at, learn, note, recovery, remember};
+use crate::episode::{finished, in_domain, ok, open};
 use crate::{Stores, TestSource};
 
 fn in_project(project: &str, mut episode: NewEpisode) -> NewEpisode {
@@ -21,7 +22,8 @@ async fn listed(
     before: Option<EpisodeId>,
     max: usize,
 ) -> Vec<EpisodeId> {
-    let listing = EpisodeListing { project: project.map(Into::into), completed: false, before, max };
+    let listing =
+        EpisodeListing { project: project.map(Into::into), before, max, ..EpisodeListing::default() };
     let heads = stores.catalog.episodes(listing).await.expect("a list");
     heads.into_iter().map(|head| head.id).collect()
 }
@@ -67,10 +69,51 @@ pub async fn the_episodes_of_a_project_are_listed_by_themselves(stores: Stores) 
     let ended = add(&stores, &source, in_project("shop", finished("e", Outcome::Failure, vec![]))).await;
     add(&stores, &source, in_project("shop", open("f"))).await;
     for project in [Some("shop".to_owned()), None] {
-        let listing = EpisodeListing { project, completed: true, before: None, max: 10 };
+        let listing = EpisodeListing { project, completed: Some(true), max: 10, ..EpisodeListing::default() };
         let heads = stores.catalog.episodes(listing).await.expect("a list");
         assert_eq!(heads.iter().map(|head| head.id).collect::<Vec<_>>(), [ended]);
     }
+}
+
+/// Each condition leaves out what it does not hold for.
+pub async fn episodes_are_listed_by_what_they_are(stores: Stores) {
+    let source = TestSource::default();
+    let day = |day: &str| at(&format!("2026-03-{day}T00:00:00Z"));
+    let begun = |day, new| NewEpisode { started_at: Some(day), ..new };
+    let done = |task, outcome| in_project("shop", finished(task, outcome, vec![]));
+    let all = [
+        begun(day("03"), in_domain("web", open("a"))),
+        begun(day("02"), in_domain("web.shop", done("b", Outcome::Success))),
+        begun(day("01"), in_domain("webs", done("c", Outcome::Failure))),
+        begun(day("04"), NewEpisode { ending: Some(NewEnding::default()), ..open("d") }),
+    ];
+    let mut ids = Vec::new();
+    for new in all {
+        ids.push(add(&stores, &source, new).await);
+    }
+    let none = || EpisodeListing { max: 10, ..EpisodeListing::default() };
+    let cases: [(EpisodeListing, &[usize]); 12] = [
+        (none(), &[3, 2, 1, 0]),
+        (EpisodeListing { domain: Some("web".into()), ..none() }, &[1, 0]),
+        (EpisodeListing { domain: Some("we".into()), ..none() }, &[]),
+        (EpisodeListing { completed: Some(true), ..none() }, &[3, 2, 1]),
+        (EpisodeListing { completed: Some(false), ..none() }, &[0]),
+        (EpisodeListing { outcome: Some(Outcome::Failure), ..none() }, &[2]),
+        (EpisodeListing { outcome: Some(Outcome::Partial), ..none() }, &[]),
+        (EpisodeListing { since: Some(day("02")), ..none() }, &[3, 1, 0]),
+        (EpisodeListing { until: Some(day("02")), ..none() }, &[2]),
+        (EpisodeListing { since: Some(day("02")), until: Some(day("04")), max: 1, ..none() }, &[1]),
+        (EpisodeListing { project: Some("shop".into()), before: Some(ids[2]), ..none() }, &[1]),
+        (EpisodeListing { project: Some("shop".into()), outcome: Some(Outcome::Success), ..none() }, &[1]),
+    ];
+    for (listing, expected) in cases {
+        let heads = stores.catalog.episodes(listing.clone()).await.expect("a list");
+        let expected: Vec<EpisodeId> = expected.iter().map(|place| ids[*place]).collect();
+        assert_eq!(heads.iter().map(|head| head.id).collect::<Vec<_>>(), expected, "{listing:?}");
+    }
+    let seen = stores.within(&Access::new(&["web".to_owned()], true).expect("domains"));
+    let heads = seen.catalog.episodes(EpisodeListing { since: Some(day("01")), ..none() }).await;
+    assert_eq!(heads.expect("a list").len(), 2);
 }
 
 /// What was superseded is not what is known of a project.

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use memory_core::access::{Access, Refusal};
 use memory_core::citation::{Citation, Citations, Fingerprint};
-use memory_core::episode::{Basis, Brief, Outcome, Scope};
-use memory_core::id::EpisodeId;
+use memory_core::episode::{Basis, Brief, Episode, EpisodeHead, Outcome, Scope};
+use memory_core::id::{EpisodeId, PatternId};
 use memory_core::job::JobCounts;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::memory::{NewEnding, NewEpisode};
-use memory_core::port::{Appended, Inserted, Source, StoreError};
+use memory_core::port::{Appended, Inserted, Replacement, Source, StoreError};
 use memory_core::retrieve::Found;
 
 use super::{add, assert_tally, at, claim_one, found, later, learn, pattern, recovery, sequence, worth};
 use crate::episode::{
-    brief, completion_insertion, failed, finished, full_step, insertion, named, ok, open, step_insertion,
+    brief, completion_insertion, failed, finished, full_step, in_domain, insertion, job, named, ok, open,
+    step_insertion,
 };
 use crate::{Stores, TestSource};
 
@@ -339,4 +341,123 @@ pub async fn what_was_never_there_cannot_be_deleted(stores: Stores) {
     assert_eq!(stores.episodes.delete(EpisodeId(source.id())).await, Err(StoreError::NotFound));
     assert_eq!(stores.changes.change_seq().await, before);
     assert_eq!(stores.health.counts().await.expect("counts").episodes, 1);
+}
+
+/// What is recorded of an episode in its place, from this state of it on.
+fn replacement(source: &TestSource, read: &Episode, brief: Brief, outcome: Option<Outcome>) -> Replacement {
+    let completion = outcome.map(|outcome| {
+        let ending = NewEnding { outcome: Some(outcome), ..full_ending() };
+        ending.conclude(&read.steps, source.now())
+    });
+    let job = completion.is_some().then(|| job(source, 1.0));
+    Replacement { revision: read.head.revision, brief, completion, job, citations: None }
+}
+
+async fn read(stores: &Stores, id: EpisodeId) -> Episode {
+    stores.episodes.get(id).await.expect("a read").expect("the episode")
+}
+
+/// Whatever was replaced is what is read and searched, open or completed; the steps stay.
+pub async fn what_is_put_right_comes_back(stores: Stores) {
+    let source = TestSource::default();
+    let done = add(&stores, &source, full_episode()).await;
+    let steps = vec![full_step(1)];
+    let running = add(&stores, &source, NewEpisode { steps, ..open("solder the wire") }).await;
+    for (id, outcome) in [(done, Some(Outcome::Failure)), (running, None)] {
+        let before = read(&stores, id).await;
+        let new = replacement(&source, &before, brief("glue the pipe"), outcome);
+        let stale = Replacement { revision: before.head.revision + 1, ..new.clone() };
+        assert_eq!(stores.episodes.replace(id, stale).await, Err(StoreError::Conflict));
+        let (completion, of_other_state) = match outcome {
+            Some(_) => (new.completion.clone(), Replacement { completion: None, job: None, ..new.clone() }),
+            None => (None, replacement(&source, &before, brief("x"), Some(Outcome::Success))),
+        };
+        assert_eq!(stores.episodes.replace(id, of_other_state).await, Err(StoreError::Conflict));
+        let seq = stores.changes.change_seq().await.expect("a read");
+        assert_eq!(stores.episodes.replace(id, new.clone()).await, Ok(()));
+        let revision = before.head.revision + 1;
+        let head = EpisodeHead { brief: brief("glue the pipe"), completion, revision, ..before.head };
+        assert_eq!(read(&stores, id).await, Episode { head, steps: before.steps });
+        let changes = stores.changes.changes_after(seq, 100).await.expect("a read").expect("known");
+        assert!(changes.iter().any(|change| change.found == Found::Episode(id)), "{changes:?}");
+        assert!(found(&stores, "glue").await.contains(&Found::Episode(id)));
+        assert_eq!(stores.episodes.replace(id, new).await, Err(StoreError::Conflict), "once");
+    }
+    assert_eq!(found(&stores, "solder").await, []);
+    let unknown = replacement(&source, &read(&stores, done).await, brief("x"), Some(Outcome::Success));
+    let replaced = stores.episodes.replace(EpisodeId(source.id()), unknown).await;
+    assert_eq!(replaced, Err(StoreError::NotFound));
+}
+
+/// Nothing is left of what it taught, and one job is there to learn it anew, whatever jobs it had.
+pub async fn what_is_put_right_takes_back_what_it_taught(stores: Stores) {
+    let source = TestSource::default();
+    let new = in_domain("a", finished("solder", Outcome::Success, vec![full_step(1), ok("t")]));
+    let findings = vec![recovery("cold iron"), sequence(&["a", "b"], 1.0)];
+    let [alone, together] = [0, 1].map(|place: usize| PatternId::of(Some("a"), &findings[place].body));
+    let (id, _) = learn(&stores, &source, new, findings).await;
+    let other = in_domain("a", finished("x", Outcome::Success, vec![]));
+    learn(&stores, &source, other, vec![sequence(&["a", "b"], 1.0)]).await;
+    for queued in 0..2 {
+        assert_eq!(stores.jobs.counts().await.expect("counts").queued, queued);
+        let before = read(&stores, id).await;
+        let moved = in_domain("b", finished("solder", Outcome::Success, vec![])).brief;
+        let new = replacement(&source, &before, moved, Some(Outcome::Failure));
+        let its_job = new.job.expect("a job").id;
+        assert_eq!(stores.episodes.replace(id, new).await, Ok(()));
+        assert_eq!(pattern(&stores, alone).await, None);
+        let shared = pattern(&stores, together).await.expect("what the other taught too");
+        assert_tally(&shared.tally, &worth(&[1.0], source.now()));
+        let expected = JobCounts { queued: 1, ..JobCounts::default() };
+        assert_eq!(stores.jobs.counts().await, Ok(expected), "that of the last state alone");
+        if queued == 1 {
+            assert_eq!(claim_one(&stores, &source).await.id, its_job);
+        }
+    }
+}
+
+/// Who studied it as it was before comes too late, whoever studies it as it is.
+pub async fn what_was_studied_before_it_was_put_right_teaches_nothing(stores: Stores) {
+    let source = TestSource::default();
+    let id = add(&stores, &source, finished("solder", Outcome::Success, vec![ok("a"), ok("b")])).await;
+    let late = claim_one(&stores, &source).await;
+    let studied = super::taught(&stores, late, super::teaching(&source, 1, vec![recovery("x")])).await;
+    let new = replacement(&source, &read(&stores, id).await, brief("glue"), Some(Outcome::Failure));
+    assert_eq!(stores.episodes.replace(id, new).await, Ok(()));
+    let record = async || stores.patterns.record(vec![studied.clone()]).await;
+    assert_eq!(record().await, Ok(vec![vec![]]));
+    assert_eq!(stores.jobs.counts().await.expect("counts").queued, 1, "it is still to be studied as it is");
+    let job = claim_one(&stores, &source).await;
+    let learned = super::record(&stores, &source, job, vec![recovery("y")]).await;
+    assert_eq!(record().await, Ok(vec![vec![]]));
+    assert!(pattern(&stores, learned[0]).await.is_some());
+    assert_eq!(stores.health.counts().await.expect("counts").patterns, 1);
+}
+
+/// Within a domain a name is that of one episode, and a domain must be the caller's own.
+pub async fn an_episode_moves_where_its_name_is_free(stores: Stores) {
+    let source = TestSource::default();
+    let called = |domain| named("run", in_domain(domain, open("a task")));
+    let id = add(&stores, &source, called("a")).await;
+    let other = add(&stores, &source, in_domain("b", open("a task"))).await;
+    let seen = stores.within(&Access::new(&["b".to_owned()], true).expect("domains"));
+    let taken = insertion(&source, called("b"));
+    let taken_id = taken.episode.head.id;
+    seen.episodes.insert(vec![taken]).await.expect("it is free in its own domain");
+    let to = async |id, domain: &str| {
+        let brief = in_domain(domain, open("a task")).brief;
+        replacement(&source, &read(&stores, id).await, brief, None)
+    };
+    let before = read(&stores, id).await;
+    let refused = stores.episodes.replace(id, to(id, "b").await).await;
+    assert_eq!(refused, Err(StoreError::NameTaken(taken_id)));
+    assert_eq!(read(&stores, id).await, before);
+    assert_eq!(stores.episodes.replace(id, to(id, "b.c").await).await, Ok(()));
+    assert_eq!(stores.episodes.replace(id, to(id, "a").await).await, Ok(()));
+    // One without a name moves anywhere, but not out of the domains of who moves it.
+    assert_eq!(seen.episodes.replace(id, to(id, "b").await).await, Err(StoreError::NotFound));
+    let outside = Refusal::Outside { domain: "a".into(), allowed: vec!["b".into()] };
+    let moved = seen.episodes.replace(other, to(other, "a").await).await;
+    assert_eq!(moved, Err(StoreError::Refused(outside)));
+    assert_eq!(stores.episodes.replace(other, to(other, "a").await).await, Ok(()));
 }

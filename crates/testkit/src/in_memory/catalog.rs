@@ -8,7 +8,7 @@ use memory_core::episode::{EpisodeHead, Outcome};
 use memory_core::note::Note;
 use memory_core::port::{CatalogStore, Endings, EpisodeListing, Naming, StoreError};
 
-use super::{InMemoryStore, State};
+use super::{InMemoryStore, State, is_within};
 
 impl State {
     fn current_notes<'a>(&'a self, access: &'a Access) -> impl DoubleEndedIterator<Item = &'a Note> {
@@ -44,11 +44,17 @@ impl State {
 #[async_trait]
 impl CatalogStore for InMemoryStore {
     async fn episodes(&self, listing: EpisodeListing) -> Result<Vec<EpisodeHead>, StoreError> {
-        let EpisodeListing { project, completed, before, max } = listing;
+        let EpisodeListing { domain, project, completed, outcome, since, until, before, max } = listing;
         let state = self.state();
         let heads = state.seen_episodes(&self.access).rev();
         let heads = heads.filter(|head| before.is_none_or(|before| head.id < before));
-        let heads = heads.filter(|head| !completed || head.completion.is_some());
+        let heads = heads.filter(|head| {
+            completed.is_none_or(|completed| completed == head.completion.is_some())
+                && (outcome.is_none() || head.outcome() == outcome)
+                && is_within(head.brief.scope.domain.as_deref(), domain.as_deref())
+                && since.is_none_or(|since| head.started_at >= since)
+                && until.is_none_or(|until| head.started_at < until)
+        });
         let of_project = |head: &&EpisodeHead| project.is_none() || head.brief.scope.project == project;
         Ok(heads.filter(of_project).take(max).cloned().collect())
     }

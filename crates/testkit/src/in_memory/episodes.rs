@@ -9,7 +9,7 @@ use memory_core::episode::{Episode, EpisodeHead, Step};
 use memory_core::id::EpisodeId;
 use memory_core::limits::EPISODE_STEPS_MAX;
 use memory_core::port::{
-    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, StepInsertion, StoreError,
+    Appended, CompletionInsertion, EpisodeStore, Inserted, Insertion, Replacement, StepInsertion, StoreError,
 };
 use memory_core::retrieve::Found;
 
@@ -45,7 +45,7 @@ impl State {
     }
 
     /// The episode, if the caller may change it.
-    fn changeable(&mut self, access: &Access, id: EpisodeId) -> Result<&mut Episode, StoreError> {
+    pub(super) fn changeable(&mut self, access: &Access, id: EpisodeId) -> Result<&mut Episode, StoreError> {
         access.check_change()?;
         let episode = self.episodes.get_mut(&id).filter(|episode| access.sees(episode.domain()));
         episode.ok_or(StoreError::NotFound)
@@ -116,6 +116,37 @@ impl EpisodeStore for InMemoryStore {
         Ok(())
     }
 
+    async fn replace(&self, id: EpisodeId, new: Replacement) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let Replacement { revision, brief, completion, job, citations } = new;
+        let head = &state.changeable(&self.access, id)?.head;
+        if head.revision != revision || head.completion.is_some() != completion.is_some() {
+            return Err(StoreError::Conflict);
+        }
+        self.access.check_new(brief.scope.domain.as_deref())?;
+        let name = head.external_id.clone();
+        let is_taken = |other: &&Episode| {
+            let other = &other.head;
+            other.id != id && other.external_id == name && other.brief.scope.domain == brief.scope.domain
+        };
+        if let Some(other) = state.episodes.values().filter(|_| name.is_some()).find(is_taken) {
+            return Err(StoreError::NameTaken(other.head.id));
+        }
+        for pattern in state.forget(id) {
+            state.changed(Found::Pattern(pattern));
+        }
+        if let Some((job, completion)) = job.zip(completion.as_ref()) {
+            state.unqueue(id);
+            state.queue(job, id, completion.at);
+        }
+        let head = &mut state.changeable(&self.access, id)?.head;
+        head.revision += 1;
+        (head.brief, head.completion) = (brief, completion);
+        state.cite(Found::Episode(id), citations);
+        state.changed(Found::Episode(id));
+        Ok(())
+    }
+
     async fn get(&self, id: EpisodeId) -> Result<Option<Episode>, StoreError> {
         Ok(self.state().episodes.get(&id).filter(|episode| self.sees(episode.domain())).cloned())
     }
@@ -128,6 +159,7 @@ impl EpisodeStore for InMemoryStore {
             state.changed(Found::Pattern(pattern));
         }
         state.unqueue(id);
+        state.links.retain(|link| ![link.from, link.to].contains(&id));
         state.citations.retain(|(found, _), _| *found != Found::Episode(id));
         state.unsay(Found::Episode(id));
         state.drop_vectors(Found::Episode(id));

@@ -118,9 +118,13 @@ impl State {
 
     /// Replaces what an episode teaches; returns the patterns that it supports now.
     fn teach(&mut self, episode: EpisodeId, teaching: Option<Teaching>) -> Vec<PatternId> {
+        // What was deleted or put right while it was studied must not teach anything.
+        let revision = self.episodes.get(&episode).map(|episode| episode.head.revision);
+        if teaching.as_ref().is_some_and(|teaching| Some(teaching.revision) != revision) {
+            return Vec::new();
+        }
         let mut touched = self.forget(episode);
         let mut supported = Vec::new();
-        // What was deleted while it was studied must not teach anything.
         if let (Some(episode), Some(teaching)) = (self.episodes.get(&episode), teaching) {
             let taught = Taught::new(episode.head.brief.scope.domain.clone(), teaching);
             supported.extend(taught.places.keys());
