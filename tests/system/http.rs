@@ -239,10 +239,11 @@ fn a_page_on_the_web_gets_nothing_unless_it_was_named() {
     )
     .unwrap();
     let served = Served::start_with(home.command().args([Path::new("--config"), &config]));
-    let from = |method: &str, host: &str, more: &[&str]| {
+    let whole = |method: &str, host: &str, more: &[&str], body: &str| {
         let head = head(method, more).replace("Host: localhost", &format!("Host: {host}"));
-        served.raw(head.as_bytes())
+        served.raw((head + body).as_bytes())
     };
+    let from = |method: &str, host: &str, more: &[&str]| whole(method, host, more, "");
     // A name of the page's own that points to this machine.
     let answer = from("POST", "evil.example", &["Content-Length: 1000000"]);
     assert!(status(&answer) == "403" && answer.contains("http.allowed_hosts"), "{answer}");
@@ -253,7 +254,7 @@ fn a_page_on_the_web_gets_nothing_unless_it_was_named() {
     let answer = from("OPTIONS", "memory.example", &asked);
     assert_eq!(status(&answer), "204", "{answer}");
     assert!(answer.contains("access-control-allow-origin: https://board.example"), "{answer}");
-    let answer = from("POST", "memory.example", &[asked[0], "Content-Length: 2"]);
+    let answer = whole("POST", "memory.example", &[asked[0], "Content-Length: 2"], "{}");
     assert!(answer.contains("access-control-allow-origin: https://board.example"), "{answer}");
 }
 

@@ -19,7 +19,7 @@ use crate::remote::{Remote, Served};
 use crate::server::{Home, Server, run, wait_until};
 
 const CALLS: usize = 10_000;
-const CALLS_OVER_HTTP: usize = 4_000;
+const CALLS_OVER_HTTP: usize = 2_000;
 /// Calls that wait for their answers at the same time.
 const AT_ONCE: usize = 40;
 const COMPARED_CALLS: usize = 600;
