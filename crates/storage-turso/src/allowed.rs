@@ -9,6 +9,26 @@ use memory_core::retrieve::{Found, Kind};
 use crate::link::Link;
 use crate::row::{Columns, ids_of, json};
 
+/// The condition that a domain is another one or lies below it.
+macro_rules! is_within {
+    ($domain:literal, $of:literal) => {
+        concat!(
+            "(",
+            $domain,
+            " = ",
+            $of,
+            " OR substr(",
+            $domain,
+            ", 1, length(",
+            $of,
+            ") + 1) = ",
+            $of,
+            " || '.')"
+        )
+    };
+}
+pub(crate) use is_within;
+
 /// The condition that a domain is one that may be seen; the parameter is [`Allowed::domains`]. Without a list it costs a
 /// look at a parameter, and no row is read for it.
 macro_rules! is_allowed {
@@ -19,10 +39,8 @@ macro_rules! is_allowed {
             " IS NULL OR EXISTS (SELECT 1 FROM json_each(",
             $domains,
             ") own WHERE ",
-            $domain,
-            " = own.value OR substr(",
-            $domain,
-            ", 1, length(own.value) + 1) = own.value || '.'))"
+            $crate::allowed::is_within!($domain, "own.value"),
+            "))"
         )
     };
 }

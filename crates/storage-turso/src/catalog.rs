@@ -7,7 +7,7 @@ use memory_core::note::Note;
 use memory_core::port::{CatalogStore, Endings, EpisodeListing, Naming, StoreError};
 
 use crate::TursoStore;
-use crate::allowed::{Allowed, is_allowed};
+use crate::allowed::{Allowed, is_allowed, is_within};
 use crate::episodes::snapshot;
 use crate::link::Link;
 use crate::row::{Columns, head, head_columns, note, note_columns, signed};
@@ -85,8 +85,9 @@ fn episodes(
                 $project,
                 " AND id < ?2 AND ",
                 is_allowed!("domain", "?4"),
-                " AND (?5 IS NULL OR domain = ?5 OR substr(domain, 1, length(?5) + 1) = ?5 || '.')
-                  AND (?6 IS NULL OR (completed_at IS NOT NULL) = ?6) AND (?7 IS NULL OR outcome = ?7)
+                " AND (?5 IS NULL OR ",
+                is_within!("domain", "?5"),
+                ") AND (?6 IS NULL OR (completed_at IS NOT NULL) = ?6) AND (?7 IS NULL OR outcome = ?7)
                   AND (?8 IS NULL OR started_at >= ?8) AND (?9 IS NULL OR started_at < ?9)
                   ORDER BY id DESC LIMIT ?3"
             )

@@ -9,7 +9,7 @@ use memory_core::limits::{COMPARED_CHARS_MAX, COURSE_STEPS_MAX};
 use memory_core::port::{Attempted, Choices, ExperienceStore, StoreError};
 
 use crate::TursoStore;
-use crate::allowed::{Allowed, is_allowed};
+use crate::allowed::{Allowed, is_allowed, is_within};
 use crate::learning::stored;
 use crate::link::Link;
 use crate::row::{Columns, json, signed, step_of};
@@ -41,7 +41,9 @@ fn choices(
     let sql = concat!(
         "SELECT s.key, t.tool, sum(t.times)
                FROM json_each(?2) s CROSS JOIN transition t ON t.state = s.value
-               WHERE (?1 IS NULL OR t.domain = ?1 OR substr(t.domain, 1, length(?1) + 1) = ?1 || '.') AND ",
+               WHERE (?1 IS NULL OR ",
+        is_within!("t.domain", "?1"),
+        ") AND ",
         is_allowed!("t.domain", "?3"),
         " GROUP BY s.key, t.tool ORDER BY s.key, sum(t.times) DESC, t.tool"
     );
@@ -102,8 +104,9 @@ fn attempts(
         "SELECT a.key, a.failed, a.succeeded, a.step, e.id, l.family, l.at
                FROM json_each(?1) asked JOIN attempt a ON a.key = asked.value
                    JOIN episode e ON e.key = a.episode JOIN learned l ON l.episode = a.episode
-               WHERE (?2 IS NULL OR e.domain = ?2 OR substr(e.domain, 1, length(?2) + 1) = ?2 || '.')
-                 AND (?3 IS NULL OR e.project = ?3) AND ",
+               WHERE (?2 IS NULL OR ",
+        is_within!("e.domain", "?2"),
+        ") AND (?3 IS NULL OR e.project = ?3) AND ",
         is_allowed!("e.domain", "?5"),
         " ORDER BY l.at DESC, e.id DESC, a.key LIMIT ?4"
     );

@@ -12,6 +12,19 @@ use crate::allowed::{Allowed, is_allowed};
 use crate::link::{Link, Read};
 use crate::row::{Columns, signed};
 
+/// SQL: whether a job is about an episode that may be seen; `$domains` is the parameter with the allowed domains.
+macro_rules! is_of_allowed {
+    ($domains:literal) => {
+        concat!(
+            "(",
+            $domains,
+            " IS NULL OR EXISTS (SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
+            is_allowed!("e.domain", $domains),
+            "))"
+        )
+    };
+}
+
 /// Queues a job, due at once.
 pub(crate) fn enqueue(
     link: &Link,
@@ -76,10 +89,9 @@ impl JobStore for TursoStore {
     async fn open_jobs(&self, listing: JobListing) -> Result<Vec<OpenJob>, StoreError> {
         let sql = concat!(
             "SELECT id, episode, weight, attempt, state, due_at, CASE WHEN ?1 IS NULL THEN error END FROM job
-             WHERE id > ?2 AND (?3 IS NULL OR state = ?3) AND (?1 IS NULL OR EXISTS (
-                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
-            is_allowed!("e.domain", "?1"),
-            ")) ORDER BY id LIMIT ?4"
+             WHERE id > ?2 AND (?3 IS NULL OR state = ?3) AND ",
+            is_of_allowed!("?1"),
+            " ORDER BY id LIMIT ?4"
         );
         let JobListing { state, after, max } = listing;
         let after = after.map(|after| after.to_string()).unwrap_or_default();
@@ -98,12 +110,7 @@ impl JobStore for TursoStore {
     }
 
     async fn counts(&self) -> Result<JobCounts, StoreError> {
-        let sql = concat!(
-            "SELECT state, count(*) FROM job WHERE ?1 IS NULL OR EXISTS (
-                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
-            is_allowed!("e.domain", "?1"),
-            ") GROUP BY state"
-        );
+        let sql = concat!("SELECT state, count(*) FROM job WHERE ", is_of_allowed!("?1"), " GROUP BY state");
         let allowed = self.allowed.clone();
         let states = self
             .pool
@@ -121,10 +128,9 @@ impl JobStore for TursoStore {
     async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
         // Ids sort by when they were made.
         let sql = concat!(
-            "SELECT id FROM job WHERE state <> 'dead' AND (?1 IS NULL OR EXISTS (
-                 SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
-            is_allowed!("e.domain", "?1"),
-            ")) ORDER BY id LIMIT 1"
+            "SELECT id FROM job WHERE state <> 'dead' AND ",
+            is_of_allowed!("?1"),
+            " ORDER BY id LIMIT 1"
         );
         let allowed = self.allowed.clone();
         let id = self
@@ -155,12 +161,7 @@ fn open_job(columns: &mut Columns<'_>) -> Read<OpenJob> {
 
 fn retry(link: &Link, allowed: &Allowed, id: JobId, now: Timestamp) -> Result<JobState, StoreError> {
     allowed.access().check_change()?;
-    let sql = concat!(
-        "SELECT state FROM job WHERE id = ?1 AND (?2 IS NULL OR EXISTS (
-             SELECT 1 FROM episode e WHERE e.id = job.episode AND ",
-        is_allowed!("e.domain", "?2"),
-        "))"
-    );
+    let sql = concat!("SELECT state FROM job WHERE id = ?1 AND ", is_of_allowed!("?2"));
     let given = params![id.to_string(), allowed.domains()];
     let state = link.row(sql, given, |row| Columns::of(row).job_state())?.ok_or(StoreError::NotFound)?;
     if state == JobState::Dead {

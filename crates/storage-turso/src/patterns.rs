@@ -10,7 +10,7 @@ use memory_core::port::{Evidence, Listing, PatternStore, StoreError, Studied};
 use memory_core::retrieve::{Lesson, Lessons};
 
 use crate::TursoStore;
-use crate::allowed::{Allowed, is_allowed};
+use crate::allowed::{Allowed, is_allowed, is_within};
 use crate::episodes::snapshot;
 use crate::learning::{self, stored};
 use crate::link::Link;
@@ -158,8 +158,9 @@ fn list(link: &Link, allowed: &Allowed, listing: &Listing) -> Result<Vec<Pattern
         "SELECT ",
         pattern_columns!(),
         " FROM shown_pattern p
-          WHERE (?1 IS NULL OR p.domain = ?1 OR substr(p.domain, 1, length(?1) + 1) = ?1 || '.')
-            AND (?2 IS NULL OR p.kind = ?2)
+          WHERE (?1 IS NULL OR ",
+        is_within!("p.domain", "?1"),
+        ") AND (?2 IS NULL OR p.kind = ?2)
             AND (p.episodes < ?3 OR (p.episodes = ?3 AND p.id > ?4)) AND ",
         is_allowed!("p.domain", "?6"),
         " ORDER BY p.episodes DESC, p.id LIMIT ?5"
