@@ -37,10 +37,7 @@ pub(crate) async fn stdio(
         let program = std::env::args().next().unwrap_or_else(|| "memory-mcp".into());
         write!(std::io::stderr(), "{}", connect::help(&program, &settings.data_dir.display().to_string()))?;
     }
-    let following = following(sources, content, &app, set_filter);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(stop_on_signal(app.stop.clone()));
-    tasks.spawn(stop_code_after(app.closing.clone(), app.clone()));
+    let (following, mut tasks) = attended(sources, content, &app, set_filter);
     tasks.spawn(stop_without_key(app.settings.subscribe(), key, principal.clone(), app.stop.clone()));
     if let Some(address) = settings.metrics.address {
         match Endpoint::bind(address, &settings, "metrics.address").await {
@@ -89,10 +86,7 @@ pub(crate) async fn http(
         keys => format!("for {keys} key(s)"),
     };
     writeln!(std::io::stderr(), "memory-mcp: serving http://{}/mcp, {access}", endpoint.address())?;
-    let following = following(sources, content, &app, set_filter);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(stop_on_signal(app.stop.clone()));
-    tasks.spawn(stop_code_after(app.closing.clone(), app.clone()));
+    let (following, mut tasks) = attended(sources, content, &app, set_filter);
     if let Some(metrics) = metrics {
         writeln!(std::io::stderr(), "memory-mcp: measurements at http://{}/metrics", metrics.address())?;
         tasks.spawn(metrics.serve_metrics(app.clone()));
@@ -103,15 +97,25 @@ pub(crate) async fn http(
     Ok(ExitCode::SUCCESS)
 }
 
-fn following(sources: Sources, content: Content, app: &App, set_filter: SetFilter) -> Following {
-    Following::spawn(
+/// What goes on beside serving, whichever way, until it is dropped: the settings are followed, and signals are heard.
+fn attended(
+    sources: Sources,
+    content: Content,
+    app: &Arc<App>,
+    set_filter: SetFilter,
+) -> (Following, JoinSet<()>) {
+    let following = Following::spawn(
         sources,
         content,
         app.settings.clone(),
         app.alerts.clone(),
         set_filter,
         app.level_pin.clone(),
-    )
+    );
+    let mut tasks = JoinSet::new();
+    tasks.spawn(stop_on_signal(app.stop.clone()));
+    tasks.spawn(stop_code_after(app.closing.clone(), app.clone()));
+    (following, tasks)
 }
 
 /// Stops the server when its key is not any more what it was: its client may start another one with what holds now.

@@ -60,9 +60,10 @@ impl Server {
 
 impl Server {
     async fn episodes(&self, args: ListEpisodesArgs) -> Result<ListEpisodesResult, Error> {
-        let (mut listing, limit) = args.parse()?;
+        let mut listing = args.parse()?;
+        let limit = listing.max;
         // One more tells whether there is a next page.
-        listing.max = limit + 1;
+        listing.max += 1;
         Ok(ListEpisodesResult::new(self.memory.episodes(listing).await?, limit))
     }
 

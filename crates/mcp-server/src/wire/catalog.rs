@@ -47,14 +47,9 @@ pub(crate) struct ListEpisodesArgs {
 }
 
 impl ListEpisodesArgs {
-    /// What to list, and how much of it makes a page.
-    pub(crate) fn parse(self) -> Result<(EpisodeListing, usize), Error> {
+    /// What to list, as much of it as makes a page.
+    pub(crate) fn parse(self) -> Result<EpisodeListing, Error> {
         let mut violations = Violations::default();
-        let before = self.cursor.as_deref().map(place);
-        if before == Some(None) {
-            let quoted = excerpt(&format!("{:?}", self.cursor.unwrap_or_default()), 60);
-            violations.add("cursor", format!("must be the `next_cursor` of an earlier page, not {quoted}"));
-        }
         let listing = EpisodeListing {
             domain: non_blank(self.domain),
             project: non_blank(self.project),
@@ -62,11 +57,11 @@ impl ListEpisodesArgs {
             outcome: self.outcome.map(Into::into),
             since: violations.time("since", self.since.as_deref()),
             until: violations.time("until", self.until.as_deref()),
-            before: before.flatten(),
-            max: 0,
+            before: violations.cursor(self.cursor.as_deref(), place),
+            max: self.limit.unwrap_or(EPISODES_PAGE_DEFAULT),
         };
         violations.finish()?;
-        Ok((listing, self.limit.unwrap_or(EPISODES_PAGE_DEFAULT)))
+        Ok(listing)
     }
 }
 

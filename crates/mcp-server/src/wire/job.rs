@@ -69,15 +69,7 @@ pub(crate) struct ListJobsArgs {
 impl ListJobsArgs {
     pub(crate) fn parse(self) -> Result<JobListing, Error> {
         let mut violations = Violations::default();
-        let after = self.cursor.and_then(|cursor| {
-            let after = cursor.parse().ok();
-            if after.is_none() {
-                let quoted = excerpt(&format!("{cursor:?}"), 60);
-                violations
-                    .add("cursor", format!("must be the `next_cursor` of an earlier page, not {quoted}"));
-            }
-            after
-        });
+        let after = violations.cursor(self.cursor.as_deref(), |cursor| cursor.parse().ok());
         violations.finish()?;
         let max = self.limit.unwrap_or(JOBS_PAGE_DEFAULT);
         Ok(JobListing { state: self.state.map(Into::into), after, max })

@@ -144,20 +144,12 @@ pub(crate) struct ListPatternsArgs {
 impl ListPatternsArgs {
     pub(crate) fn parse(self) -> Result<(Listing, Option<Verdict>), Error> {
         let mut violations = Violations::default();
-        let after = self.cursor.map(|cursor| {
-            let place = place(&cursor);
-            if place.is_none() {
-                let quoted = excerpt(&format!("{cursor:?}"), 60);
-                violations
-                    .add("cursor", format!("must be the `next_cursor` of an earlier page, not {quoted}"));
-            }
-            place
-        });
+        let after = violations.cursor(self.cursor.as_deref(), place);
         violations.finish()?;
         let listing = Listing {
             domain: non_blank(self.domain),
             kind: self.kind,
-            after: after.flatten(),
+            after,
             max: self.limit.unwrap_or(PATTERNS_PAGE_DEFAULT),
         };
         Ok((listing, self.verdict.map(Into::into)))

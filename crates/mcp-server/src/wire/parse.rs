@@ -49,6 +49,21 @@ impl Violations {
         }
         id
     }
+
+    /// Reads a cursor: the place in a list that it stands for.
+    pub(crate) fn cursor<T>(
+        &mut self,
+        cursor: Option<&str>,
+        place: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let cursor = cursor?;
+        let place = place(cursor);
+        if place.is_none() {
+            let quoted = super::excerpt(&format!("{cursor:?}"), 60);
+            self.add("cursor", format!("must be the `next_cursor` of an earlier page, not {quoted}"));
+        }
+        place
+    }
 }
 
 fn not_an_id(text: &str) -> String {
