@@ -257,8 +257,9 @@ impl App {
     }
 
     async fn readings(&self) -> Readings {
-        let (counts, counted_in) = timed(StoreHealth::counts(&self.store)).await;
+        // In this order, so that where nothing is left to learn all that was learned is counted.
         let (jobs, queue_took) = timed(jobs(&self.store)).await;
+        let (counts, counted_in) = timed(StoreHealth::counts(&self.store)).await;
         let (index, embedding) = (self.index.status(), self.embedding.status());
         let extractors = self.extractors.status().await;
         Readings { counts, counted_in, jobs, queue_took, index, embedding, extractors }
@@ -374,8 +375,8 @@ impl App {
     /// have the database looked through either.
     pub(crate) async fn health_within(&self, access: &Arc<Access>) -> HealthReport {
         let store = self.store.within(access);
-        let counts = StoreHealth::counts(&store).await.map_err(|_| Unnamed);
         let jobs = jobs(&store).await.map_err(|_| Unnamed);
+        let counts = StoreHealth::counts(&store).await.map_err(|_| Unnamed);
         let unnamed = |name, (status, _): (Status, String)| {
             let detail = match status {
                 Status::Ok => "works".to_owned(),
